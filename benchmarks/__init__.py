@@ -1,0 +1,1 @@
+"""Timing and memory, side by side in one run, as ratios."""

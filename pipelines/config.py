@@ -1,0 +1,114 @@
+"""What a run is: everything that decides its numbers, and nothing else."""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+import keras
+
+import tfdsl
+from pipelines import protocols
+from pipelines.protocols import PublishedDSL
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """One training run. Two runs with equal configurations give equal numbers on one machine.
+
+    Attributes:
+        data: data set, a key of `data.catalog` or "synthetic".
+        model: name of the model, "multvae".
+        algorithm: "dense", or a key of `ALGORITHMS`.
+        density: share of active weights in the masked tensors; 1.0 for "dense".
+        seed: seed of weights, masks, batches, dropout.
+        epochs: passes over the training users.
+        batch_size: users a step.
+        learning_rate: Adam's.
+        update_interval: optimizer steps between two updates of the masks.
+        optimizer_state: what becomes of moments; see `tfdsl.algorithms.Algorithm`.
+        distribution: how the budget is shared among tensors.
+        anneal_steps: batches until the KL term has its full weight.
+        evaluate_every: epochs between two evaluations on the validation users.
+        protocol: "clean" or "published".
+        quirks: quirks of the published code that are switched on; see `pipelines.protocols`.
+    """
+
+    data: str
+    model: str
+    algorithm: str
+    density: float
+    seed: int = 0
+    epochs: int = 200
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    update_interval: int = 100
+    optimizer_state: str = "keep"
+    distribution: str = "uniform"
+    anneal_steps: int = 200_000
+    evaluate_every: int = 5
+    protocol: str = "clean"
+    quirks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.algorithm != "dense" and self.algorithm not in ALGORITHMS:
+            known = ", ".join(("dense", *ALGORITHMS))
+            raise ValueError(f"`algorithm` must be one of {known}; received {self.algorithm!r}.")
+        if (self.algorithm == "dense") != (self.density == 1.0):
+            raise ValueError(
+                f"Density 1.0 goes with the algorithm 'dense' and with no other; received "
+                f"{self.algorithm!r} at density {self.density}."
+            )
+        protocols.check(self.protocol, self.quirks)
+
+    @property
+    def key(self) -> str:
+        """Name of the run's folder: readable, and different for every configuration."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+        return f"{self.model}-{self.data}-{self.algorithm}-d{self.density:g}-s{self.seed}-{digest}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the configuration as JSON takes it."""
+        return dataclasses.asdict(self) | {"quirks": list(self.quirks)}
+
+    def optimizer(self, total_steps: int) -> keras.optimizers.Optimizer:
+        """Returns the run's optimizer for a training of `total_steps` steps."""
+        adam = keras.optimizers.Adam(self.learning_rate)
+        if self.algorithm == "dense":
+            return adam
+        return tfdsl.SparseOptimizer(adam, ALGORITHMS[self.algorithm](self, total_steps))
+
+
+def _shared(config: RunConfig) -> dict[str, Any]:
+    return {
+        "density": config.density,
+        "distribution": config.distribution,
+        "init": "bernoulli" if "bernoulli" in config.quirks else "exact",
+        "optimizer_state": config.optimizer_state,
+        "seed": config.seed,
+    }
+
+
+def _dynamic(config: RunConfig, total_steps: int) -> dict[str, Any]:
+    interval = config.update_interval
+    return _shared(config) | {"update_interval": interval, "total_steps": total_steps}
+
+
+def _dsl(config: RunConfig, total_steps: int) -> tfdsl.algorithms.Algorithm:
+    published = "shrinking_budget" in config.quirks
+    return (PublishedDSL if published else tfdsl.DSL)(**_dynamic(config, total_steps))
+
+
+ALGORITHMS = {
+    "dsl": _dsl,
+    "set": lambda config, steps: tfdsl.SET(**_dynamic(config, steps)),
+    "rigl": lambda config, steps: tfdsl.RigL(**_dynamic(config, steps)),
+    "static": lambda config, steps: tfdsl.StaticSparse(**_shared(config)),
+    "gradual": lambda config, steps: tfdsl.GradualMagnitude(
+        **(_dynamic(config, steps) | {"init": "magnitude"})
+    ),
+    "oneshot": lambda config, steps: tfdsl.OneShotMagnitude(
+        config.density, prune_step=steps // 2, distribution=config.distribution, seed=config.seed
+    ),
+}

@@ -1,0 +1,51 @@
+"""What a result was made with: versions, commit, machine."""
+
+import importlib.metadata
+import os
+import pathlib
+import platform
+import subprocess
+from typing import Any
+
+import tensorflow as tf
+
+_PACKAGES = ("tensorflow", "keras", "numpy", "scipy")
+
+
+def describe() -> dict[str, Any]:
+    """Returns versions, the project's commit, and the hardware, as JSON takes it."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "commit": _commit(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "gpus": [
+            tf.config.experimental.get_device_details(gpu).get("device_name", "unknown")
+            for gpu in tf.config.list_physical_devices("GPU")
+        ],
+    }
+
+
+def _commit() -> str:
+    """The checked-out commit, marked where files differ from it; "unknown" outside git."""
+    root = pathlib.Path(__file__).resolve().parent.parent
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(root), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = "-modified" if git("status", "--porcelain", "--untracked-files=no") else ""
+        return git("rev-parse", "HEAD") + changed
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _processor() -> str:
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,88 @@
+"""MultVAE on held-out users: its data, its model, and how it is judged."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from data import synthetic
+from pipelines import fold_in
+from pipelines.batches import steps_per_epoch, user_batches
+from pipelines.config import RunConfig
+from pipelines.fold_in import FoldInSplit, HeldOutUsers
+from pipelines.movielens import load_ml1m
+from tfdsl import evaluation
+from tfdsl.models import MultinomialLikelihood, MultVAE
+
+
+def _load_synthetic(data_dir: str | None) -> FoldInSplit:
+    users, items = synthetic.interactions()
+    return fold_in.split(users, items, n_validation=200, n_test=300)
+
+
+DATA: dict[str, Callable[[str | None], FoldInSplit]] = {
+    "synthetic": _load_synthetic,
+    "ml-1m": load_ml1m,
+}
+
+
+class VaeTask:
+    """One run's data and model.
+
+    Args:
+        config: the run.
+        data_dir: folder with the data sets, or None for the cache.
+    """
+
+    def __init__(self, config: RunConfig, data_dir: str | None) -> None:
+        self.config = config
+        self.split = _load(config.data, data_dir)
+        self.steps_per_epoch = steps_per_epoch(self.split.train, config.batch_size)
+
+    def build_model(self) -> keras.Model:
+        """Returns the compiled model, built, with its initial masks."""
+        config = self.config
+        keras.utils.set_random_seed(config.seed)
+        model = MultVAE(
+            self.split.n_items,
+            anneal_steps=config.anneal_steps,
+            sparse_bias="masked_bias" in config.quirks,
+            seed=config.seed,
+        )
+        model.build((config.batch_size, self.split.n_items))
+        optimizer = config.optimizer(self.steps_per_epoch * config.epochs)
+        model.compile(optimizer, loss=MultinomialLikelihood(), jit_compile=True)
+        optimizer.build(model.trainable_variables)
+        return model
+
+    def batches(self, first_epoch: int) -> tf.data.Dataset:
+        """Returns the training batches from an epoch (from 0) to the end of the run."""
+        config = self.config
+        return user_batches(
+            self.split.train, config.batch_size, config.seed, first_epoch, config.epochs
+        )
+
+    def evaluator(self, model: keras.Model) -> Callable[[str], dict[str, float]]:
+        """Returns a function from "validation" or "test" to the users' mean metrics."""
+        logits = tf.function(functools.partial(model, training=False), jit_compile=True)
+
+        def evaluate(part: str) -> dict[str, float]:
+            users: HeldOutUsers = getattr(self.split, part)
+
+            def score(rows: Any) -> tf.Tensor:
+                return logits(users.fold_in[np.asarray(rows)].toarray())
+
+            return evaluation.evaluate(score, users.fold_in, users.held_out, ks=(20, 50))
+
+        return evaluate
+
+
+@functools.cache
+def _load(name: str, data_dir: str | None) -> FoldInSplit:
+    # Cached: the runs of a table share their data.
+    if name not in DATA:
+        raise ValueError(f"MultVAE runs on {', '.join(DATA)}; received {name!r}.")
+    return DATA[name](data_dir)

@@ -1,0 +1,172 @@
+#!/usr/bin/env bash
+# Makes the papers' tables, or runs the tests, in an environment of its own: see usage below.
+set -euo pipefail
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)"
+venv="$root/.venv"
+log="$venv/install.log"
+stamp="$venv/.complete"
+
+usage() {
+  cat <<'END'
+Usage: ./reproduce.sh [COMMAND]
+
+  (nothing)              make the table multvae-synthetic: small, fit for a CPU, no download
+  list                   list the tables
+  table NAME [flags]     make one table; the flags are those of pipelines.reproduce
+  test [pytest flags]    ruff, mypy and pytest, as continuous integration runs them
+  -h, --help, help       this text
+
+The first call installs the versions of constraints.txt into .venv beside this script (some
+minutes, 2.5 GB; more with a GPU). It installs again only when constraints.txt, setup.cfg,
+pyproject.toml or the Python version change. Relative paths in flags, and the default run folder
+./runs, are relative to the folder you call from.
+
+Environment:
+  PYTHON                 the Python 3.11, 3.12 or 3.13 to use, a name or a path
+  TFDSL_DATA             where downloaded data sets are kept (~/.cache/tfdsl unless set)
+  TF_CPP_MIN_LOG_LEVEL   TensorFlow's log level (2 unless set)
+END
+}
+
+say() { printf 'reproduce.sh: %s\n' "$*" >&2; }
+
+die() {
+  say "$@"
+  exit 1
+}
+
+usable() {
+  "$1" -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+    >/dev/null 2>&1
+}
+
+find_python() {
+  local candidate
+  if [[ -n ${PYTHON:-} ]]; then
+    usable "$PYTHON" || die "PYTHON=$PYTHON is not a Python 3.11, 3.12 or 3.13 with its venv" \
+      "module. Set PYTHON to one that is, or unset it to let this script look for one."
+    printf '%s\n' "$PYTHON"
+    return
+  fi
+  for candidate in python3 python3.13 python3.12 python3.11; do
+    if usable "$candidate"; then
+      printf '%s\n' "$candidate"
+      return
+    fi
+  done
+  die "found no Python 3.11, 3.12 or 3.13 (tried python3, python3.13, python3.12, python3.11)." \
+    "Install one with its venv module (Debian, Ubuntu: apt install python3.12-venv)," \
+    "or name one: PYTHON=/path/to/python3.12 ./reproduce.sh"
+}
+
+# What an installation depends on, as one hash; where it lies counts, as .venv cannot be moved.
+fingerprint() {
+  "$1" - "$root" <<'END' 2>/dev/null
+import hashlib, pathlib, sys
+root = pathlib.Path(sys.argv[1])
+parts = [sys.version.encode(), bytes(root)]
+parts += [(root / f).read_bytes() for f in ("constraints.txt", "setup.cfg", "pyproject.toml")]
+print(hashlib.sha256(b"\0".join(parts)).hexdigest())
+END
+}
+
+has_gpu() {
+  command -v nvidia-smi >/dev/null && [[ $(timeout 20 nvidia-smi -L 2>/dev/null) == GPU* ]]
+}
+
+# True where .venv is whole and current. One made for a GPU also serves without it.
+installed() {
+  local done_for hash
+  [[ -f $stamp ]] || return 1
+  done_for="$(<"$stamp")"
+  hash="$(fingerprint "${PYTHON:-$venv/bin/python}")" || return 1
+  [[ $done_for == "$hash dev,gpu" ]] || { [[ $done_for == "$hash dev" ]] && ! has_gpu; }
+}
+
+make_venv() {
+  # Without ensurepip (Debian's python3 alone), the pip beside this Python fills the new one.
+  "$1" -m venv --clear "$venv" ||
+    { "$1" -m venv --clear --without-pip "$venv" &&
+      "$1" -m pip --python "$venv/bin/python" install pip; }
+}
+
+pip_install() {
+  "$venv/bin/python" -m pip install --disable-pip-version-check --no-input \
+    -c "$root/constraints.txt" "$@"
+}
+
+install() {
+  local python extras=dev output hash
+  python="$(find_python)" || exit 1
+  if has_gpu; then extras=dev,gpu; fi
+  say "installing [$extras] into $venv with $("$python" --version);" \
+    "some minutes, once. Log: $log"
+
+  rm -f "$stamp"
+  output="$(make_venv "$python" 2>&1)" || die "could not make $venv with $python:"$'\n'"$output"
+  # The build tool is pinned too, so it is installed first and used as it is.
+  if ! { pip_install setuptools &&
+    (cd "$root" && pip_install --no-build-isolation -e ".[$extras]"); } >"$log" 2>&1; then
+    tail -n 15 "$log" >&2
+    die "the installation failed; the lines above end its log, $log. Most often the network or" \
+      "the disk is the cause: repair that and call again, which starts afresh."
+  fi
+  hash="$(fingerprint "$venv/bin/python")"
+  printf '%s %s\n' "$hash" "$extras" >"$stamp"
+  say "installed."
+}
+
+# Only one call installs at a time. pip inherits the lock, so that one which outlives a killed call
+# is waited for.
+lock() {
+  exec 9<"$root/setup.cfg"
+  command -v flock >/dev/null || return 0
+  flock --nonblock 9 || {
+    say "waiting for another installation into $venv"
+    flock 9
+  }
+}
+
+prepare() {
+  if ! installed; then
+    lock
+    installed || install
+    exec 9<&-
+  fi
+  export KERAS_BACKEND=tensorflow
+  export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"
+  export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+}
+
+run_pipeline() {
+  prepare
+  # A folder called data/ or pipelines/ where the user stands must not hide the ones here.
+  export PYTHONSAFEPATH=1
+  exec "$venv/bin/python" -m pipelines.reproduce "$@"
+}
+
+run_tests() {
+  prepare
+  cd "$root"
+  step ruff check .
+  step ruff format --check .
+  step mypy
+  step pytest "$@"
+}
+
+step() {
+  say "$*"
+  "$venv/bin/python" -m "$@"
+}
+
+case "${1:-}" in
+  "") run_pipeline table multvae-synthetic ;;
+  list | table) run_pipeline "$@" ;;
+  test) run_tests "${@:2}" ;;
+  -h | --help | help) usage ;;
+  *)
+    say "unknown command '$1'. Known: list, table NAME, test; ./reproduce.sh --help explains."
+    exit 2
+    ;;
+esac

@@ -1,0 +1,21 @@
+"""What every test starts from: Keras on TensorFlow, fixed seeds, no leftovers."""
+
+import os
+import sys
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def fresh_keras():
+    # Tests of the data rooms never import Keras, and need not wait for it here.
+    keras = sys.modules.get("keras")
+    if keras is not None:
+        keras.utils.clear_session(free_memory=False)
+        keras.utils.set_random_seed(1)
+    yield
+    if keras is not None:
+        keras.config.set_dtype_policy("float32")

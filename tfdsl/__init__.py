@@ -1,0 +1,34 @@
+"""tfdsl: recommenders that are sparse from the first step, on Keras 3 and TensorFlow."""
+
+from tfdsl import algorithms, callbacks, evaluation, layers, models, schedules
+from tfdsl.algorithms import (
+    DSL,
+    SET,
+    GradualMagnitude,
+    OneShotMagnitude,
+    RigL,
+    StaticSparse,
+)
+from tfdsl.optimizer import SparseOptimizer
+from tfdsl.report import report
+from tfdsl.sparsify import sparsify
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DSL",
+    "SET",
+    "GradualMagnitude",
+    "OneShotMagnitude",
+    "RigL",
+    "SparseOptimizer",
+    "StaticSparse",
+    "algorithms",
+    "callbacks",
+    "evaluation",
+    "layers",
+    "models",
+    "report",
+    "schedules",
+    "sparsify",
+]

@@ -1,0 +1,170 @@
+"""What all algorithms share: density, budget, initial masks, and which tensors compete."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Self, TypeAlias
+
+import tensorflow as tf
+
+from tfdsl import distributions, masks, schedules
+from tfdsl.algorithms.criteria import WeightState
+
+Tensor: TypeAlias = tf.Tensor
+
+INITS = ("exact", "bernoulli", "magnitude")
+OPTIMIZER_STATES = ("keep", "mask", "reset")
+
+_GroupFn = Callable[[WeightState, float, Tensor, Tensor], Tensor]
+
+
+class Algorithm(schedules.Serializable):
+    """Answers two questions: which masks to begin with, and which masks come next.
+
+    Both answers are pure functions of tensors. A new algorithm overrides `update`, "given one
+    weight's state and its budget: the next mask", and sets `updates` to say when.
+
+    Args:
+        density: share of active weights, in (0, 1]; or a schedule of it (`tfdsl.schedules`, or a
+            pruning schedule of tensorflow-model-optimization, which also says when to update).
+        distribution: how the budget is shared among tensors: "uniform", "erk" or "global".
+        init: initial mask: "exact" (random, exactly round(density * size) entries), "bernoulli"
+            (random, each entry by itself, so that only the expected count is the budget; this
+            is the published code's way and the one exception from exact counts), or "magnitude"
+            (the largest initial weights).
+        optimizer_state: what becomes of the inner optimizer's moments: "keep" (the optimizer
+            sees dense gradients, so that grown weights start with warm moments), "mask" (it sees
+            the gradients of active weights only and the moments of inactive ones are at their
+            starting value), "reset" (dense gradients; moments of weights that are grown start
+            anew).
+        seed: whole number; same seed, same masks.
+
+    Raises:
+        ValueError: an argument outside its range; the message repeats it.
+    """
+
+    updates: schedules.UpdateSchedule | None = None
+    signals: frozenset[str] = frozenset()
+
+    def __init__(
+        self,
+        density: float | schedules.Schedule,
+        *,
+        distribution: str = "uniform",
+        init: str = "exact",
+        optimizer_state: str = "keep",
+        seed: int = 0,
+    ) -> None:
+        given, density = density, schedules.get("density", density)
+        schedules.check_share("density", density.final)
+        schedules.check_share("density", getattr(density, "initial", density.final))
+        if init not in INITS:
+            raise ValueError(f"`init` must be one of {', '.join(INITS)}; received {init!r}.")
+        if optimizer_state not in OPTIMIZER_STATES:
+            raise ValueError(
+                f"`optimizer_state` must be one of {', '.join(OPTIMIZER_STATES)}; received "
+                f"{optimizer_state!r}."
+            )
+        distributions.densities(distribution, [], density.final)  # raises if unknown
+        self.density = density
+        self._density_config = schedules.to_config(given, density)
+        self.distribution = distribution
+        self.init = init
+        self.optimizer_state = optimizer_state
+        self.seed = schedules.check_count("seed", seed, least=0)
+
+    def update(self, state: WeightState, budget: Tensor, step: Tensor, seed: Tensor) -> Tensor:
+        """Returns the next mask of one weight.
+
+        Args:
+            state: the weight as it is now, as flat tensors.
+            budget: int32 scalar, how many entries the next mask has.
+            step: int64 scalar, the optimizer's step, counted from 1.
+            seed: uint32 scalar, different for every weight and step.
+        """
+        raise NotImplementedError
+
+    def densities(self, shapes: Sequence[tuple[int, ...]]) -> list[float]:
+        """Returns the density each weight is to end at."""
+        return distributions.densities(self.distribution, shapes, self.density.final)
+
+    def initial_masks(
+        self,
+        weights: Sequence[Tensor],
+        step: Tensor | int = 0,
+        densities: Sequence[float] | None = None,
+    ) -> list[Tensor]:
+        """Returns the masks to begin with, one a weight, of the weight's shape.
+
+        Args:
+            weights: float tensors.
+            step: int64 scalar; a density schedule's place, and part of the seed.
+            densities: what each weight is to end at; shared out among `weights` if None.
+        """
+        states = [WeightState(weight) for weight in weights]
+        return self._each(self._initial, states, tf.cast(step, tf.int64), densities)
+
+    def next_masks(
+        self,
+        states: Sequence[WeightState],
+        step: Tensor,
+        densities: Sequence[float] | None = None,
+    ) -> list[Tensor]:
+        """Returns the masks after `step` (int64 scalar), one a weight; see `initial_masks`."""
+        return self._each(self._next, states, step, densities)
+
+    def _initial(self, state: WeightState, density: float, step: Tensor, seed: Tensor) -> Tensor:
+        shape = tuple(state.weight.shape)
+        budget = self._budget(state, density, step)
+        if self.init == "magnitude":
+            return masks.highest_mask(tf.abs(state.weight), budget, seed)
+        if self.init == "bernoulli":
+            return masks.bernoulli_mask(shape, budget / shape[0], seed)
+        return masks.random_mask(shape, budget, seed)
+
+    def _next(self, state: WeightState, density: float, step: Tensor, seed: Tensor) -> Tensor:
+        return self.update(state, self._budget(state, density, step), step, seed)
+
+    def _budget(self, state: WeightState, density: float, step: Tensor) -> Tensor:
+        """Returns how many entries are active at `step` in a weight that ends at `density`."""
+        (size,) = state.weight.shape
+        sparsity, final = 1.0 - self.density(step), 1.0 - self.density.final
+        # Every weight goes its own way to its own final density, in step with the schedule.
+        # Written so that at the end it is `density` itself, to the last bit.
+        share = density + (1.0 - density) * (1.0 - sparsity / final) if final else 1.0 - sparsity
+        return tf.maximum(tf.cast(tf.round(size * share), tf.int32), 1)
+
+    def _each(
+        self,
+        fn: _GroupFn,
+        states: Sequence[WeightState],
+        step: Tensor,
+        densities: Sequence[float] | None,
+    ) -> list[Tensor]:
+        """Calls `fn` with each weight's flat state; with all of them joined for a global budget."""
+        shapes = [tuple(state.weight.shape) for state in states]
+        shares = self.densities(shapes) if densities is None else densities
+        flat = [state.map(lambda x: tf.reshape(x, [-1])) for state in states]
+        if self.distribution == "global":
+            joined = fn(WeightState.join(flat), shares[0], step, masks.fold_seed(self.seed, step))
+            parts = tf.split(joined, [math.prod(shape) for shape in shapes])
+        else:
+            parts = [
+                fn(state, share, step, masks.fold_seed(self.seed, step, place))
+                for place, (state, share) in enumerate(zip(flat, shares, strict=True))
+            ]
+        return [tf.reshape(mask, shape) for mask, shape in zip(parts, shapes, strict=True)]
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            "density": self._density_config,
+            "distribution": self.distribution,
+            "init": self.init,
+            "optimizer_state": self.optimizer_state,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Makes an equal algorithm from `get_config`'s result."""
+        return cls(**{name: schedules.from_config(value) for name, value in config.items()})

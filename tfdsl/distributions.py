@@ -1,0 +1,60 @@
+"""How one budget of weights is shared among tensors.
+
+A distribution turns shapes and a density into one density a tensor. "global" shares nothing out:
+all tensors compete for one budget, and only the algorithm, which sees the scores, can divide it.
+"""
+
+import math
+from collections.abc import Sequence
+
+Shape = tuple[int, ...]
+
+DISTRIBUTIONS = ("uniform", "erk", "global")
+
+
+def densities(distribution: str, shapes: Sequence[Shape], density: float) -> list[float]:
+    """Returns the density of each tensor.
+
+    Args:
+        distribution: "uniform", "erk" (Erdos-Renyi-kernel) or "global".
+        shapes: one shape a tensor.
+        density: share of all entries to be active, in (0, 1].
+
+    Raises:
+        ValueError: unknown distribution.
+    """
+    if distribution not in DISTRIBUTIONS:
+        raise ValueError(
+            f"`distribution` must be one of {', '.join(DISTRIBUTIONS)}; received {distribution!r}."
+        )
+    if distribution == "erk" and density < 1.0:
+        return _erdos_renyi_kernel(shapes, density)
+    return [density] * len(shapes)
+
+
+def budget(size: int, density: float) -> int:
+    """Returns how many of `size` entries are active at `density`: the nearest number, 1 at least.
+
+    Halves go to the even neighbour, as Python's and TensorFlow's `round` both do.
+    """
+    return max(round(size * density), 1)
+
+
+def _erdos_renyi_kernel(shapes: Sequence[Shape], density: float) -> list[float]:
+    """Densities proportional to sum(shape) / prod(shape), capped at 1 (RigL, arXiv 1911.11134).
+
+    Small tensors get more than large ones. A tensor whose share would pass 1 becomes dense and
+    the rest of the budget is shared again among the others, until none passes 1.
+    """
+    sizes = [math.prod(shape) for shape in shapes]
+    raw = [sum(shape) / size for shape, size in zip(shapes, sizes, strict=True)]
+    dense: set[int] = set()
+    while len(dense) < len(shapes):
+        others = [i for i in range(len(shapes)) if i not in dense]
+        left = density * sum(sizes) - sum(sizes[i] for i in dense)
+        scale = left / sum(raw[i] * sizes[i] for i in others)
+        full = {i for i in others if scale * raw[i] >= 1.0}
+        if not full:
+            return [1.0 if i in dense else scale * raw[i] for i in range(len(shapes))]
+        dense |= full
+    return [1.0] * len(shapes)

@@ -1,0 +1,180 @@
+"""Full-catalogue top-k evaluation: every user's ranking of all items he has not seen."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+
+from tfdsl import schedules
+
+Tensor: TypeAlias = tf.Tensor
+Score: TypeAlias = Callable[[Any], Tensor]
+
+
+class CSRMatrix(Protocol):
+    """What is used of a matrix in SciPy's CSR format; a stored entry counts whatever its value."""
+
+    indptr: Any
+    indices: Any
+    shape: Any
+
+
+def evaluate(
+    score: Score,
+    seen: CSRMatrix,
+    relevant: CSRMatrix,
+    ks: Sequence[int] = (20, 50),
+    batch_size: int = 500,
+) -> dict[str, float]:
+    """Ranks the whole catalogue for every user and returns the means of `top_k_metrics`.
+
+    Users with no relevant item are neither scored nor counted in the means. Items a user has seen
+    are never recommended; one that is relevant as well cannot be found and counts as missed.
+    Equal scores rank the item of lower number first. At most `batch_size` rows are dense at any
+    time, and every batch has the same shape (the last is filled up with its last user), so that
+    the ranking, and `score` if it is a `tf.function`, is traced once.
+
+    Args:
+        score: takes the row numbers of some users, int64 [batch], and returns their scores,
+            [batch, n_items], the higher the better. It looks up itself what a model needs:
+            fold-in rows, user ids.
+        seen: what the users had, CSR [users, n_items], such as a `scipy.sparse.csr_array`.
+        relevant: what they are asked for, CSR of the same shape.
+        ks: lengths of the recommended list.
+        batch_size: users ranked at once.
+
+    Returns:
+        Mean over users of every metric of `top_k_metrics`, for every k.
+
+    Raises:
+        ValueError: k outside 1..n_items, matrices that are not CSR or of unequal shape, no user
+            with a relevant item, scores of another shape or not finite.
+
+    Example:
+        def score(rows):
+            return model(fold_in[rows].toarray(), training=False)
+
+        evaluate(score, seen=fold_in, relevant=held_out, ks=(20, 50))
+    """
+    _check(seen, relevant, ks)
+    users = np.flatnonzero(np.diff(relevant.indptr))
+    if not len(users):
+        raise ValueError(
+            f"None of the {relevant.shape[0]} users has a relevant item, so there is nothing to "
+            "evaluate; check the split."
+        )
+    size = min(schedules.check_count("batch_size", batch_size, least=1), len(users))
+    parts = []
+    for start in range(0, len(users), size):
+        rows = users[start : start + size]
+        padded = np.pad(rows, (0, size - len(rows)), mode="edge")
+        scores = tf.convert_to_tensor(score(padded))
+        if scores.shape != (size, relevant.shape[1]):
+            raise ValueError(
+                f"`score` must return one score an item for each of {size} users, shape "
+                f"({size}, {relevant.shape[1]}); received shape {tuple(scores.shape)}."
+            )
+        values, finite = _rank(scores, _dense(seen, padded), _dense(relevant, padded), tuple(ks))
+        if not finite.numpy().all():
+            row = padded[np.argmin(finite.numpy())]
+            raise ValueError(
+                f"The scores of user row {row} are not finite, so they cannot be ranked; look "
+                "for a diverged training run or an input that is not a number."
+            )
+        parts.append({name: value.numpy()[: len(rows)] for name, value in values.items()})
+    return {
+        name: float(np.concatenate([part[name] for part in parts]).mean(dtype=np.float64))
+        for name in parts[0]
+    }
+
+
+def top_k_metrics(hits: Tensor, n_relevant: Tensor, k: int) -> dict[str, Tensor]:
+    """Returns each user's metrics of the first `k` items of his ranking; a pure function.
+
+    Relevance is 0 or 1. A user with no relevant item gets 0 everywhere. With h the number of
+    hits among the first k, r the number of relevant items and the gain of rank i (from 1)
+    1 / log2(i + 1):
+    - `recall@k`: h / r;
+    - `truncated_recall@k`: h / min(k, r), which can reach 1 for every user; the "recall" of Liang
+      et al. 2018 (arXiv 1802.05814) and of the published DSL code;
+    - `ndcg@k`: gains of the hits over those of min(k, r) hits at the top (Jarvelin and
+      Kekalainen 2002);
+    - `hit_rate@k`: whether h > 0.
+
+    Args:
+        hits: whether the item at each rank is relevant, bool [users, at least k].
+        n_relevant: number of relevant items, integer [users].
+        k: how many ranks count.
+
+    Returns:
+        float32 [users] by name.
+
+    Raises:
+        ValueError: k is below 1 or more than the ranks given.
+    """
+    _check_k(k, hits.shape[1])
+    hits = tf.cast(hits[:, :k], tf.float32)
+    found = tf.reduce_sum(hits, axis=1)
+    reachable = tf.minimum(n_relevant, tf.cast(k, n_relevant.dtype))
+    gains = 1.0 / np.log2(np.arange(2, k + 2))
+    ideal = np.concatenate([[0.0], np.cumsum(gains)])
+    # Not a matrix product, which a GPU may round to TensorFloat-32's ten bits.
+    gained = tf.reduce_sum(hits * tf.constant(gains, tf.float32), axis=1)
+    return {
+        f"recall@{k}": tf.math.divide_no_nan(found, tf.cast(n_relevant, tf.float32)),
+        f"truncated_recall@{k}": tf.math.divide_no_nan(found, tf.cast(reachable, tf.float32)),
+        f"ndcg@{k}": tf.math.divide_no_nan(
+            gained, tf.gather(tf.constant(ideal, tf.float32), reachable)
+        ),
+        f"hit_rate@{k}": tf.minimum(found, 1.0),
+    }
+
+
+@tf.function(autograph=False)
+def _rank(
+    scores: Tensor, seen: Tensor, relevant: Tensor, ks: tuple[int, ...]
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Returns the metrics of a batch, and whether each user's scores are finite."""
+    scores = tf.cast(scores, tf.float32)
+    finite = tf.reduce_all(tf.math.is_finite(scores), axis=1)
+    lowest = tf.constant(-np.inf, tf.float32)
+    best, items = tf.math.top_k(tf.where(seen, lowest, scores), max(ks))
+    # Who has seen nearly everything gets seen items in his list: they are no hits.
+    hits = tf.gather(relevant, items, batch_dims=1) & (best > lowest)
+    n_relevant = tf.math.count_nonzero(relevant, axis=1, dtype=tf.int32)
+    values: dict[str, Tensor] = {}
+    for k in ks:
+        values |= top_k_metrics(hits, n_relevant, k)
+    return values, finite
+
+
+def _dense(matrix: CSRMatrix, rows: Any) -> Any:
+    """Returns some rows as bool [len(rows), n_items]: where an entry is stored."""
+    dense = np.zeros((len(rows), matrix.shape[1]), dtype=bool)
+    for place, row in enumerate(rows):
+        dense[place, matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]] = True
+    return dense
+
+
+def _check(seen: CSRMatrix, relevant: CSRMatrix, ks: Sequence[int]) -> None:
+    for name, matrix in (("seen", seen), ("relevant", relevant)):
+        if len(getattr(matrix, "indptr", ())) != matrix.shape[0] + 1:
+            raise ValueError(
+                f"`{name}` must be a matrix in CSR format; received {type(matrix).__name__} of "
+                f"shape {matrix.shape}. Pass its .tocsr()."
+            )
+    if tuple(seen.shape) != tuple(relevant.shape):
+        raise ValueError(
+            f"`seen` and `relevant` must have one row a user and one column an item, both alike; "
+            f"received shapes {seen.shape} and {relevant.shape}."
+        )
+    if not ks:
+        raise ValueError(f"`ks` must name at least one length of the list; received {ks!r}.")
+    for k in ks:
+        _check_k(k, seen.shape[1])
+
+
+def _check_k(k: int, n_items: int) -> None:
+    if schedules.check_count("k", k, least=1) > n_items:
+        raise ValueError(f"`k` must not be more than the {n_items} items there are; received {k}.")

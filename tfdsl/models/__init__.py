@@ -1,0 +1,5 @@
+"""Recommenders on sparse layers."""
+
+from tfdsl.models.mult_vae import MultinomialLikelihood, MultVAE
+
+__all__ = ["MultVAE", "MultinomialLikelihood"]
