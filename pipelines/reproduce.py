@@ -11,7 +11,7 @@ import pathlib
 import sys
 import time
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from data.errors import DataError
 from pipelines import files, render
@@ -67,6 +67,7 @@ def make_table(name: str, options: Options, out: pathlib.Path, data_dir: str | N
 
 def main(argv: list[str]) -> None:
     """Does what the command line says."""
+    logging.set_verbosity(logging.WARNING)  # TensorFlow reports every checkpoint it writes
     match argv[1:]:
         case ["list"]:
             for table in TABLES.values():

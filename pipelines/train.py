@@ -18,7 +18,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from absl import app, flags
+from absl import app, flags, logging
 
 import tfdsl
 from data.errors import DataError
@@ -167,6 +167,7 @@ _FLAGS = {
 
 def main(argv: list[str]) -> None:
     """Runs the configuration that the flags describe."""
+    logging.set_verbosity(logging.WARNING)  # TensorFlow reports every checkpoint it writes
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected argument: {argv[1]}")
     try:

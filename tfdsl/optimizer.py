@@ -10,34 +10,13 @@ import tensorflow as tf
 from keras import ops
 
 from tfdsl import gradients
-from tfdsl.algorithms import Algorithm, WeightState
+from tfdsl.algorithms import Algorithm
 from tfdsl.layers.masking import mask_of
 from tfdsl.schedules import UpdateSchedule
-from tfdsl.slots import AVERAGE, Slot, recorded
+from tfdsl.slots import Slot, recorded
+from tfdsl.sparse_weight import SparseWeight
 
 Tensor: TypeAlias = tf.Tensor
-
-
-@dataclass(eq=False)
-class SparseWeight:
-    """One weight that the algorithm manages, with all that belongs to it."""
-
-    weight: keras.Variable
-    mask: keras.Variable
-    density: float
-    ever_active: keras.Variable
-    accumulated: Any
-    slots: list[Slot]
-
-    @property
-    def moments(self) -> list[Slot]:
-        """The inner optimizer's moments of this weight."""
-        return [slot for slot in self.slots if slot.is_moment]
-
-    @property
-    def averages(self) -> list[keras.Variable]:
-        """The inner optimizer's moving average of this weight, if it keeps one."""
-        return [slot.variable for slot in self.slots if slot.name == AVERAGE]
 
 
 @dataclass(eq=False)
@@ -162,7 +141,7 @@ class SparseOptimizer(keras.optimizers.Optimizer):
             )
         if "momentum" in self.algorithm.signals:
             for sparse in weights:
-                if not any(slot.name == "momentum" for slot in sparse.slots):
+                if sparse.momentum is None:
                     raise ValueError(
                         f"grow='momentum' needs an inner optimizer with a momentum, such as Adam "
                         f"or SGD(momentum=0.9); received {self.inner_optimizer.name!r}."
@@ -211,7 +190,7 @@ class SparseOptimizer(keras.optimizers.Optimizer):
                 # while it compiles, entry by entry.
                 new = self._plan.initial_masks(weights, tf.constant(0, tf.int64))
             for sparse, mask in zip(self._plan.weights, new, strict=True):
-                self._set_mask(sparse, mask)
+                sparse.set_mask(mask)
 
     # ---- one step ---------------------------------------------------------------------------
 
@@ -279,8 +258,7 @@ class SparseOptimizer(keras.optimizers.Optimizer):
             grads = [g if g is None else gradients.on_mask(g, masks.get(id(v))) for g, v in pairs]
         self.inner_optimizer.apply(grads, [v for _, v in pairs])
         for sparse in self._plan.weights:
-            for average in sparse.averages:
-                average.assign(_where(sparse.mask, average))
+            sparse.mask_averages()
 
     def _accumulate(self, pairs: list[tuple[Any, keras.Variable]]) -> None:
         if not self._accumulates:
@@ -311,42 +289,15 @@ class SparseOptimizer(keras.optimizers.Optimizer):
         """Replaces the masks; `signals` are the gradients from before the step."""
         weights = self._plan.weights
         states = [
-            WeightState(
-                weight=tf.convert_to_tensor(sparse.weight),
-                mask=tf.convert_to_tensor(sparse.mask),
-                ever_active=tf.convert_to_tensor(sparse.ever_active),
-                gradient=signal,
-                momentum=self._momentum(sparse),
-            )
+            sparse.state(signal, with_momentum="momentum" in self.algorithm.signals)
             for sparse, signal in zip(weights, signals, strict=True)
         ]
         step = tf.cast(self.inner_optimizer.iterations, tf.int64)
         for sparse, mask in zip(weights, self._plan.next_masks(states, step), strict=True):
-            self._renew_moments(sparse, mask)
-            self._set_mask(sparse, mask)
+            sparse.renew_moments(mask, self.algorithm.optimizer_state)
+            sparse.set_mask(mask)
             if "accumulated_gradient" in self.algorithm.signals:
                 sparse.accumulated.assign(tf.zeros_like(sparse.accumulated.value))
-
-    def _momentum(self, sparse: SparseWeight) -> Tensor | None:
-        if "momentum" not in self.algorithm.signals:
-            return None
-        slot = next(slot for slot in sparse.slots if slot.name == "momentum")
-        return tf.convert_to_tensor(slot.variable)
-
-    def _renew_moments(self, sparse: SparseWeight, mask: Tensor) -> None:
-        policy = self.algorithm.optimizer_state
-        if policy == "keep":
-            return
-        old = tf.convert_to_tensor(sparse.mask)
-        stays = mask if policy == "mask" else ~(mask & ~old)
-        for slot in sparse.moments:
-            slot.variable.assign(tf.where(stays, slot.variable.value, slot.initial()))
-
-    def _set_mask(self, sparse: SparseWeight, mask: Tensor) -> None:
-        sparse.mask.assign(mask)
-        sparse.ever_active.assign(tf.logical_or(sparse.ever_active.value, mask))
-        for variable in (sparse.weight, *sparse.averages):
-            variable.assign(_where(mask, variable))
 
     # ---- what Keras asks an optimizer -------------------------------------------------------
 
@@ -424,7 +375,3 @@ class SparseOptimizer(keras.optimizers.Optimizer):
             for name in ("inner_optimizer", "algorithm")
         }
         return cls(name=config["name"], **parts)
-
-
-def _where(mask: Any, variable: keras.Variable) -> Tensor:
-    return ops.where(mask, variable, ops.zeros_like(variable))

@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfdsl.layers.masking import mask_of
-from tfdsl.optimizer import SparseOptimizer, SparseWeight
+from tfdsl.optimizer import SparseOptimizer
+from tfdsl.sparse_weight import SparseWeight
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,75 @@
+"""One sparse weight with all that belongs to it, and what is done to it when its mask changes."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tfdsl.algorithms import WeightState
+from tfdsl.slots import AVERAGE, Slot
+
+Tensor: TypeAlias = tf.Tensor
+
+
+@dataclass(eq=False)
+class SparseWeight:
+    """One weight that the algorithm manages, with all that belongs to it."""
+
+    weight: keras.Variable
+    mask: keras.Variable
+    density: float
+    ever_active: keras.Variable
+    accumulated: Any
+    slots: list[Slot]
+
+    @property
+    def moments(self) -> list[Slot]:
+        """The inner optimizer's moments of this weight."""
+        return [slot for slot in self.slots if slot.is_moment]
+
+    @property
+    def averages(self) -> list[keras.Variable]:
+        """The inner optimizer's moving average of this weight, if it keeps one."""
+        return [slot.variable for slot in self.slots if slot.name == AVERAGE]
+
+    @property
+    def momentum(self) -> keras.Variable | None:
+        """The inner optimizer's first moment of this weight, if it has one by that name."""
+        return next((slot.variable for slot in self.slots if slot.name == "momentum"), None)
+
+    def state(self, gradient: Tensor | None, with_momentum: bool) -> WeightState:
+        """Returns what an algorithm sees of the weight as it is now."""
+        return WeightState(
+            weight=tf.convert_to_tensor(self.weight),
+            mask=tf.convert_to_tensor(self.mask),
+            ever_active=tf.convert_to_tensor(self.ever_active),
+            gradient=gradient,
+            momentum=tf.convert_to_tensor(self.momentum) if with_momentum else None,
+        )
+
+    def renew_moments(self, mask: Tensor, optimizer_state: str) -> None:
+        """Prepares the moments for a new mask, by the algorithm's policy; before `set_mask`."""
+        if optimizer_state == "keep":
+            return
+        old = tf.convert_to_tensor(self.mask)
+        stays = mask if optimizer_state == "mask" else ~(mask & ~old)
+        for slot in self.moments:
+            slot.variable.assign(tf.where(stays, slot.variable.value, slot.initial()))
+
+    def set_mask(self, mask: Tensor) -> None:
+        """Replaces the mask; weight and moving average are zero off it from now on."""
+        self.mask.assign(mask)
+        self.ever_active.assign(tf.logical_or(self.ever_active.value, mask))
+        self.weight.assign(_where(mask, self.weight))
+        self.mask_averages()
+
+    def mask_averages(self) -> None:
+        """Sets the moving average to zero off the mask."""
+        for average in self.averages:
+            average.assign(_where(self.mask, average))
+
+
+def _where(mask: Any, variable: keras.Variable) -> Tensor:
+    return ops.where(mask, variable, ops.zeros_like(variable))
