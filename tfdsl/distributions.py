@@ -7,6 +7,8 @@ all tensors compete for one budget, and only the algorithm, which sees the score
 import math
 from collections.abc import Sequence
 
+import tensorflow as tf
+
 Shape = tuple[int, ...]
 
 DISTRIBUTIONS = ("uniform", "erk", "global")
@@ -32,12 +34,14 @@ def densities(distribution: str, shapes: Sequence[Shape], density: float) -> lis
     return [density] * len(shapes)
 
 
-def budget(size: int, density: float) -> int:
+def budget(size: int, density: tf.Tensor | float) -> tf.Tensor:
     """Returns how many of `size` entries are active at `density`: the nearest number, 1 at least.
 
-    Halves go to the even neighbour, as Python's and TensorFlow's `round` both do.
+    An int32 scalar. Halves go to the even neighbour, as Python's `round` does.
     """
-    return max(round(size * density), 1)
+    # Not tf.cast, which takes a Python number for float32 first and moves halves.
+    exact = size * tf.convert_to_tensor(density, tf.float64)
+    return tf.maximum(tf.cast(tf.round(exact), tf.int32), 1)
 
 
 def _erdos_renyi_kernel(shapes: Sequence[Shape], density: float) -> list[float]:

@@ -132,10 +132,12 @@ def _find_cut(keys: Tensor, k: Tensor) -> _Cut:
     probes = _sample_probes(keys, k)
     lanes = _in_lanes(keys)
 
-    def going(turn, low, high, n_low, n_high):  # type: ignore[no-untyped-def]
+    def going(turn: Tensor, low: Tensor, high: Tensor, n_low: Tensor, n_high: Tensor) -> Tensor:
         return (n_high < k) & (high - low > _u32(1))
 
-    def narrow(turn, low, high, n_low, n_high):  # type: ignore[no-untyped-def]
+    def narrow(
+        turn: Tensor, low: Tensor, high: Tensor, n_low: Tensor, n_high: Tensor
+    ) -> tuple[Tensor, ...]:
         span = high - low
         share = (tf.cast(n_low - k, tf.float32) + 0.5) / tf.cast(n_low - n_high, tf.float32)
         step = tf.cast(tf.cast(span, tf.float32) * share, tf.uint32)

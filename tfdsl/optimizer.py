@@ -279,8 +279,10 @@ class SparseOptimizer(keras.optimizers.Optimizer):
         by_weight = {id(v): g for g, v in pairs}
         sums = []
         for sparse in self._plan.weights:
-            start = sparse.weight if sparse.accumulated is None else sparse.accumulated
-            total = start.value if sparse.accumulated is not None else tf.zeros_like(start.value)
+            if sparse.accumulated is None:
+                total = tf.zeros_like(sparse.weight.value)
+            else:
+                total = sparse.accumulated.value
             gradient = by_weight.get(id(sparse.weight))
             sums.append(total if gradient is None else gradients.add_to(total, gradient))
         return sums

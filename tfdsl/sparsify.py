@@ -72,10 +72,10 @@ def _sparse_construction() -> Iterator[list[Any]]:
     """
     made: list[Any] = []
 
-    def redirect(dense: type, sparse: type) -> Any:
-        def __new__(cls: type, *args: Any, **kwargs: Any) -> Any:
+    def redirect(dense: Any, sparse: Any) -> Any:
+        def __new__(cls: Any, *args: Any, **kwargs: Any) -> Any:
             chosen = sparse if cls is dense else cls
-            layer: Any = super(dense, chosen).__new__(chosen, *args, **kwargs)  # type: ignore[arg-type]
+            layer = super(dense, chosen).__new__(chosen, *args, **kwargs)
             if chosen is sparse:
                 made.append(layer)
             return layer

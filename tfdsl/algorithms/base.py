@@ -131,7 +131,7 @@ class Algorithm(schedules.Serializable):
         # Every weight goes its own way to its own final density, in step with the schedule.
         # Written so that at the end it is `density` itself, to the last bit.
         share = density + (1.0 - density) * (1.0 - sparsity / final) if final else 1.0 - sparsity
-        return tf.maximum(tf.cast(tf.round(size * share), tf.int32), 1)
+        return distributions.budget(size, share)
 
     def _each(
         self,

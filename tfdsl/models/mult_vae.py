@@ -111,8 +111,8 @@ class MultVAE(keras.Model):
             mean = mean + ops.cast(noise, mean.dtype) * ops.exp(0.5 * log_variance)
         return self.decoder_items(self.decoder_hidden(mean))
 
-    # Keras's Dropout and normal leave the choice of generator to XLA, whose own is a hundred times
-    # slower on a CPU than Philox: longer than the rest of the training step.
+    # Keras's Dropout leaves the choice of generator to XLA, whose own is tens of times slower on a
+    # CPU than Philox: dropping out a batch took longer than the rest of the training step.
 
     def _drop(self, x: Any) -> Any:
         """Sets a share `dropout` of the input to zero and scales up the rest."""
