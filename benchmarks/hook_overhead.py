@@ -3,9 +3,9 @@
     python -m benchmarks.hook_overhead
 
 Times one whole training step (forward, backward, Adam, masks; batch 16, 3668 items, density 0.1,
-masks updated every 100 steps) with and without XLA. Dense and sparse steps alternate in blocks of
-100, so that a sparse block holds exactly one mask update; the figure is the median over the blocks
-of sparse time / dense time.
+masks updated every 100 steps) with and without XLA. Dense and sparse steps alternate by tens, so
+that both meet the same disturbances; a block is 100 steps of each and holds exactly one mask
+update; the figure is the median over the blocks of sparse time / dense time.
 """
 
 import time
@@ -20,7 +20,7 @@ import tfdsl
 from pipelines import environment
 from tfdsl.models import MultinomialLikelihood, MultVAE
 
-_ITEMS, _BATCH, _INTERVAL = 3668, 16, 100
+_ITEMS, _BATCH, _INTERVAL, _TURN = 3668, 16, 100, 10
 _BLOCKS = flags.DEFINE_integer("blocks", 15, "Timed blocks of 100 steps of each kind.")
 
 
@@ -44,7 +44,7 @@ def _dsl() -> keras.optimizers.Optimizer:
 
 def _seconds(step: Callable[[tf.Tensor], tf.Tensor], rows: tf.Tensor) -> float:
     started = time.perf_counter()
-    for _ in range(_INTERVAL):
+    for _ in range(_TURN):
         loss = step(rows)
     loss.numpy()
     return time.perf_counter() - started
@@ -60,17 +60,20 @@ def main(argv: list[str]) -> None:
     print(f"{', '.join(made['gpus']) or made['processor']}, {made['cores']} cores")
     for xla in (True, False):
         steps = {"dense": _step(keras.optimizers.Adam(), xla), "sparse": _step(_dsl(), xla)}
+        turns = _INTERVAL // _TURN
         for step in steps.values():
-            _seconds(step, rows)  # compiles, and takes the first update with it
-        times = {name: [] for name in steps}
-        for _ in range(_BLOCKS.value):
+            for _ in range(turns):
+                _seconds(step, rows)  # compiles, and takes the first update with it
+        times = {name: np.zeros([_BLOCKS.value, turns]) for name in steps}
+        for place in np.ndindex(_BLOCKS.value, turns):
             for name, step in steps.items():
-                times[name].append(_seconds(step, rows))
-        ratios = np.array(times["sparse"]) / np.array(times["dense"])
+                times[name][place] = _seconds(step, rows)
+        block = {name: seconds.sum(1) for name, seconds in times.items()}
+        ratios = block["sparse"] / block["dense"]
         low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9])
         print(
-            f"{'XLA' if xla else 'without XLA'}: dense {10 * np.median(times['dense']):.2f} ms, "
-            f"sparse {10 * np.median(times['sparse']):.2f} ms a step; sparse / dense "
+            f"{'XLA' if xla else 'without XLA'}: dense {10 * np.median(block['dense']):.2f} ms, "
+            f"sparse {10 * np.median(block['sparse']):.2f} ms a step; sparse / dense "
             f"{middle:.3f} (10 % to 90 % of blocks: {low:.3f} to {high:.3f})"
         )
 

@@ -100,8 +100,9 @@ def _highest(scores: Tensor, among: Tensor, k: Tensor | int, seed: Tensor) -> Te
     missing = k - cut.n_above
 
     def settle_ties() -> Tensor:
-        # With fewer than k entries the cut is 0, the key of those not eligible.
-        ties = (keys == cut.key) & among
+        # With fewer than k entries the cut is 0, the key of those not eligible. (Read off the
+        # keys: XLA would copy `among` wherever a branch takes it.)
+        ties = (keys == cut.key) & (keys > _u32(0))
         # The keys of the draw are distinct, so that the second cut leaves no tie. One of them
         # may be 0, which is above no cut: where all ties are wanted there is nothing to draw.
         draw = tf.where(ties, _distinct_keys(tuple(keys.shape), fork(seed, 1)), _u32(0))

@@ -1,9 +1,7 @@
 """The hook in the training step: any Keras optimizer, and masks that change as it goes."""
 
-import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
@@ -12,22 +10,9 @@ from keras import ops
 from tfdsl import gradients
 from tfdsl.algorithms import Algorithm
 from tfdsl.layers.masking import mask_of
-from tfdsl.schedules import UpdateSchedule
-from tfdsl.slots import Slot, recorded
+from tfdsl.mask_updates import MaskUpdates, Pairs
+from tfdsl.slots import recorded
 from tfdsl.sparse_weight import SparseWeight
-
-Tensor: TypeAlias = tf.Tensor
-
-
-@dataclass(eq=False)
-class _Plan:
-    """What `build` found out. One plain object, so that Keras does not track what is in it."""
-
-    weights: list[SparseWeight] = field(default_factory=list)
-    iteration: Any = None
-    masks_made: bool = False
-    initial_masks: Any = None
-    next_masks: Any = None
 
 
 @keras.saving.register_keras_serializable(package="tfdsl")
@@ -92,7 +77,7 @@ class SparseOptimizer(keras.optimizers.Optimizer):
             )
         self.inner_optimizer = inner
         self.algorithm = algorithm
-        self._plan = _Plan()
+        self._masks: Any = None  # MaskUpdates, once built
 
     # ---- building ---------------------------------------------------------------------------
 
@@ -114,83 +99,15 @@ class SparseOptimizer(keras.optimizers.Optimizer):
         with tf.init_scope(), recorded(self.inner_optimizer) as slots:
             self.inner_optimizer.build(list(variables))
             self.skipped_steps = self.add_variable((), "zeros", "int64", name="skipped_steps")
-            self._plan = self._make_plan(masked, slots)
-            super().build(list(variables))
-        self._make_masks()
-
-    def _make_plan(self, masked: list[keras.Variable], slots: list[Slot]) -> _Plan:
-        densities = self.algorithm.densities([tuple(v.shape) for v in masked])
-        weights = []
-        for weight, density in zip(masked, densities, strict=True):
-            if density == 1.0:
-                continue  # dense for good: nothing to decide
-            own = [s for s in slots if s.weight is weight and s.variable.shape == weight.shape]
-            weights.append(
-                SparseWeight(
-                    weight=weight,
-                    mask=mask_of(weight),
-                    density=density,
-                    ever_active=self._slot(weight, "ever_active", "bool"),
-                    accumulated=(
-                        self._slot(weight, "accumulated_gradient", weight.dtype)
-                        if self._accumulates
-                        else None
-                    ),
-                    slots=own,
-                )
+            self._masks = MaskUpdates(
+                self.algorithm, self.inner_optimizer, masked, slots, self._add_slot
             )
-        if "momentum" in self.algorithm.signals:
-            for sparse in weights:
-                if sparse.momentum is None:
-                    raise ValueError(
-                        f"grow='momentum' needs an inner optimizer with a momentum, such as Adam "
-                        f"or SGD(momentum=0.9); received {self.inner_optimizer.name!r}."
-                    )
-        iteration = next(v for v in self.inner_optimizer.variables if v.name == "iteration")
-        own_densities = [sparse.density for sparse in weights]
+            super().build(list(variables))
+        self._masks.begin()
 
-        def compiled(fn: Any) -> Any:
-            # By XLA in any case: the masks are then the same bits in every mode, and an update
-            # outside XLA costs no more than inside.
-            fn = functools.partial(fn, densities=own_densities)
-            return tf.function(fn, jit_compile=True, autograph=False)
-
-        return _Plan(
-            weights=weights,
-            iteration=iteration,
-            initial_masks=compiled(self.algorithm.initial_masks),
-            next_masks=compiled(self.algorithm.next_masks),
-        )
-
-    def _slot(self, weight: keras.Variable, name: str, dtype: str) -> keras.Variable:
+    def _add_slot(self, weight: keras.Variable, name: str, dtype: str) -> keras.Variable:
         path = weight.path.replace("/", "_")
         return self.add_variable(weight.shape, "zeros", dtype, name=f"{path}_{name}")
-
-    @property
-    def _accumulates(self) -> bool:
-        """Whether growth needs gradients of more batches than the last."""
-        signals = self.algorithm.signals
-        several = self.inner_optimizer.gradient_accumulation_steps
-        return "accumulated_gradient" in signals or bool("gradient" in signals and several)
-
-    def _make_masks(self) -> None:
-        """Makes the initial masks, unless the weights have masks of their own."""
-        with tf.init_scope():
-            if not all(bool(s.weight.value.is_initialized()) for s in self._plan.weights):
-                # Keras builds an unbuilt model while it traces the first step. TensorFlow then
-                # initializes the weights and traces again, and that is when masks can be made.
-                return
-            self._plan.masks_made = True
-            if not self._plan.weights:
-                return
-            new = [sparse.mask.value for sparse in self._plan.weights]
-            if all(bool(tf.reduce_all(mask)) for mask in new):
-                weights = [tf.convert_to_tensor(s.weight) for s in self._plan.weights]
-                # The step as an argument: XLA would evaluate random numbers of a known seed
-                # while it compiles, entry by entry.
-                new = self._plan.initial_masks(weights, tf.constant(0, tf.int64))
-            for sparse, mask in zip(self._plan.weights, new, strict=True):
-                sparse.set_mask(mask)
 
     # ---- one step ---------------------------------------------------------------------------
 
@@ -212,101 +129,33 @@ class SparseOptimizer(keras.optimizers.Optimizer):
         if trainable_variables is None:
             trainable_variables = self._trainable_variables
         self.build(trainable_variables)
-        if not self._plan.masks_made:
-            self._make_masks()
+        if not self._masks.has_begun:
+            self._masks.begin()
         pairs = list(zip(grads, trainable_variables, strict=True))
         present = [g for g, _ in pairs if g is not None]
         if not present:
             self.inner_optimizer.apply(*zip(*pairs, strict=True))  # which says what is wrong
             return
         finite = gradients.all_finite(present)
-        # Counted out here: a branch that assigns nothing costs XLA no copy of the variables.
+        due = self._masks.is_due()
+        # Counted out here: a branch that assigns nothing costs XLA no copy of the variables, if
+        # it comes first. (XLA works in place when what one branch passes through is written in
+        # a later one only; the same is why step and update are two conditionals, not one.)
         self.skipped_steps.assign_add(tf.cast(~finite, tf.int64))
+        ops.cond(~finite, _nothing, lambda: self._train(pairs))
+        if due is not None:
+            ops.cond(~(finite & due), _nothing, lambda: self._masks.update(pairs, self.iterations))
 
-        def skip() -> None:
-            pass
-
-        def train() -> None:
-            self._train(pairs)
-
-        def train_and_update() -> None:
-            signals = self._growth_gradients(pairs)
-            self._train(pairs)
-            self._update(signals)
-
-        updates = self.algorithm.updates
-        if updates is None or not self._plan.weights:
-            ops.switch(tf.where(finite, 1, 0), [skip, train])
-        else:
-            # One switch, not an update nested in a step, so that XLA works in place.
-            case = tf.where(finite, tf.where(self._is_due(updates), 2, 1), 0)
-            ops.switch(case, [skip, train, train_and_update])
-
-    def _is_due(self, updates: UpdateSchedule) -> Tensor:
-        step = self._plan.iteration.value + 1
-        several = self.inner_optimizer.gradient_accumulation_steps
-        if not several:
-            return updates(step)
-        return tf.equal(step % several, 0) & updates(step // several)
-
-    def _train(self, pairs: list[tuple[Any, keras.Variable]]) -> None:
-        """The inner optimizer's step; weights stay zero off their masks by their constraints."""
-        self._accumulate(pairs)
-        grads = [g for g, _ in pairs]
-        if self.algorithm.optimizer_state == "mask":
-            masks = {id(sparse.weight): sparse.mask.value for sparse in self._plan.weights}
-            grads = [g if g is None else gradients.on_mask(g, masks.get(id(v))) for g, v in pairs]
-        self.inner_optimizer.apply(grads, [v for _, v in pairs])
-        for sparse in self._plan.weights:
-            sparse.mask_averages()
-
-    def _accumulate(self, pairs: list[tuple[Any, keras.Variable]]) -> None:
-        if not self._accumulates:
-            return
-        sums = self._growth_gradients(pairs)
-        several = self.inner_optimizer.gradient_accumulation_steps
-        if "accumulated_gradient" not in self.algorithm.signals:
-            # Only the batches of one optimizer step count together.
-            ends = tf.equal((self._plan.iteration.value + 1) % several, 0)
-            sums = [tf.where(ends, tf.zeros_like(x), x) for x in sums]
-        for sparse, total in zip(self._plan.weights, sums, strict=True):
-            sparse.accumulated.assign(total)
-
-    def _growth_gradients(self, pairs: list[tuple[Any, keras.Variable]]) -> list[Tensor | None]:
-        """Returns the dense gradient each sparse weight is judged by; None if none is asked for."""
-        if not self.algorithm.signals & {"gradient", "accumulated_gradient"}:
-            return [None] * len(self._plan.weights)
-        by_weight = {id(v): g for g, v in pairs}
-        sums = []
-        for sparse in self._plan.weights:
-            if sparse.accumulated is None:
-                total = tf.zeros_like(sparse.weight.value)
-            else:
-                total = sparse.accumulated.value
-            gradient = by_weight.get(id(sparse.weight))
-            sums.append(total if gradient is None else gradients.add_to(total, gradient))
-        return sums
-
-    def _update(self, signals: list[Tensor | None]) -> None:
-        """Replaces the masks; `signals` are the gradients from before the step."""
-        weights = self._plan.weights
-        states = [
-            sparse.state(signal, with_momentum="momentum" in self.algorithm.signals)
-            for sparse, signal in zip(weights, signals, strict=True)
-        ]
-        step = tf.cast(self.inner_optimizer.iterations, tf.int64)
-        for sparse, mask in zip(weights, self._plan.next_masks(states, step), strict=True):
-            sparse.renew_moments(mask, self.algorithm.optimizer_state)
-            sparse.set_mask(mask)
-            if "accumulated_gradient" in self.algorithm.signals:
-                sparse.accumulated.assign(tf.zeros_like(sparse.accumulated.value))
+    def _train(self, pairs: Pairs) -> None:
+        self.inner_optimizer.apply(*zip(*self._masks.before_step(pairs), strict=True))
+        self._masks.after_step()
 
     # ---- what Keras asks an optimizer -------------------------------------------------------
 
     @property
     def sparse_weights(self) -> list[SparseWeight]:
         """The weights the algorithm manages; empty before `build`."""
-        return list(self._plan.weights)
+        return [] if self._masks is None else list(self._masks.weights)
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -359,7 +208,8 @@ class SparseOptimizer(keras.optimizers.Optimizer):
             for i, variable in enumerate(own):
                 variable.assign(store[str(i)])
         # A model saved before its first step has masks of ones: make them at the next step.
-        self._plan.masks_made = False
+        if self._masks is not None:
+            self._masks.has_begun = False
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -377,3 +227,7 @@ class SparseOptimizer(keras.optimizers.Optimizer):
             for name in ("inner_optimizer", "algorithm")
         }
         return cls(name=config["name"], **parts)
+
+
+def _nothing() -> None:
+    pass
