@@ -26,7 +26,8 @@ class RunConfig:
         batch_size: users a step.
         learning_rate: Adam's.
         update_interval: optimizer steps between two updates of the masks.
-        optimizer_state: what becomes of moments; see `tfdsl.algorithms.Algorithm`.
+        optimizer_state: what becomes of moments; see `tfdsl.algorithms.Algorithm`. "keep" is the
+            quirk "warm_moments".
         distribution: how the budget is shared among tensors.
         anneal_steps: batches until the KL term has its full weight.
         evaluate_every: epochs between two evaluations on the validation users.
@@ -43,7 +44,7 @@ class RunConfig:
     batch_size: int = 16
     learning_rate: float = 1e-3
     update_interval: int = 100
-    optimizer_state: str = "keep"
+    optimizer_state: str = "reset"
     distribution: str = "uniform"
     anneal_steps: int = 200_000
     evaluate_every: int = 5
@@ -60,6 +61,11 @@ class RunConfig:
                 f"{self.algorithm!r} at density {self.density}."
             )
         protocols.check(self.protocol, self.quirks)
+        if "warm_moments" in self.quirks and self.optimizer_state != "keep":
+            raise ValueError(
+                f"The quirk warm_moments is optimizer_state='keep'; received "
+                f"{self.optimizer_state!r}."
+            )
 
     @property
     def key(self) -> str:

@@ -1,10 +1,9 @@
 """The two protocols: "clean", our own, and "published", with the quirks of the authors' code.
 
 A quirk is something in the published code that a reader of the paper would not expect. Under
-`--protocol=published` all are on, and `--quirks` names the ones to keep. Two need no switch: warm
-moments of grown weights are the rule of DSL itself (`optimizer_state="keep"`), and recall is
-reported with both denominators. One cannot arise here: that code's split scores users without
-held-out items as 0, and our metrics leave them out.
+`--protocol=published` all are on, and `--quirks` names the ones to keep. One needs no switch:
+recall is reported with both denominators. One cannot arise here: that code's split scores users
+without held-out items as 0, and our metrics leave them out.
 """
 
 from collections.abc import Sequence
@@ -21,6 +20,8 @@ PROTOCOLS = ("clean", "published")
 QUIRKS = {
     "bernoulli": "initial masks are drawn entry by entry: the budget holds only on average",
     "masked_bias": "biases have masks too",
+    "warm_moments": "grown weights start with the moments that Adam gathered while they were "
+    "inactive (optimizer_state='keep'; else 'reset')",
     "shrinking_budget": "where fewer inactive weights than needed have a gradient, active ones "
     "are picked again, and the budget shrinks",
 }

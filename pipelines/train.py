@@ -157,7 +157,7 @@ _FLAGS = {
     "batch_size": (flags.DEFINE_integer, 16, "Users a step."),
     "learning_rate": (flags.DEFINE_float, 1e-3, "Adam's learning rate."),
     "update_interval": (flags.DEFINE_integer, 100, "Steps between two mask updates."),
-    "optimizer_state": (flags.DEFINE_string, "keep", "keep, mask or reset."),
+    "optimizer_state": (flags.DEFINE_string, "reset", "keep, mask or reset."),
     "distribution": (flags.DEFINE_string, "uniform", "uniform, erk or global."),
     "anneal_steps": (flags.DEFINE_integer, 200_000, "Steps until the KL term is full."),
     "evaluate_every": (flags.DEFINE_integer, 5, "Epochs between two evaluations."),

@@ -37,6 +37,11 @@ class Options:
             return ()
         return tuple(protocols.QUIRKS) if self.quirks is None else self.quirks
 
+    @property
+    def optimizer_state(self) -> str:
+        """What becomes of moments: the published code lets grown weights keep theirs."""
+        return "keep" if "warm_moments" in self.active_quirks else "reset"
+
 
 @dataclasses.dataclass(frozen=True)
 class Table:

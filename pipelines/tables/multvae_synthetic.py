@@ -19,6 +19,7 @@ def _grid(options: Options) -> list[RunConfig]:
             anneal_steps=4_000,
             protocol=options.protocol,
             quirks=options.active_quirks,
+            optimizer_state=options.optimizer_state,
         )
         for algorithm, density in cases
         for seed in options.seeds

@@ -11,7 +11,7 @@ CONFIG = RunConfig(data="synthetic", model="multvae", algorithm="dsl", density=0
 
 def test_every_field_changes_the_key():
     other = {"data": "ml-1m", "density": 0.2, "algorithm": "set", "protocol": "published"}
-    other |= {"optimizer_state": "reset", "distribution": "erk", "model": "neumf"}
+    other |= {"optimizer_state": "keep", "distribution": "erk", "model": "neumf"}
     keys = {CONFIG.key}
     for field in dataclasses.fields(CONFIG):
         if field.name == "quirks":
@@ -43,6 +43,7 @@ def test_dense_trains_with_the_plain_optimizer():
         ({"protocol": "dirty"}, "dirty"),
         ({"quirks": ("bernoulli",)}, "clean protocol has no quirks"),
         ({"protocol": "published", "quirks": ("bernouli",)}, "bernouli"),
+        ({"protocol": "published", "quirks": ("warm_moments",)}, "'reset'"),
     ],
 )
 def test_a_wrong_configuration_is_refused(change, message):
