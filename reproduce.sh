@@ -12,10 +12,20 @@ usage() {
 Usage: ./reproduce.sh [COMMAND]
 
   (nothing)              make the table multvae-synthetic: small, fit for a CPU, no download
-  list                   list the tables
-  table NAME [flags]     make one table; the flags are those of pipelines.reproduce
+  list                   list the tables: multvae-synthetic, multvae-ml1m
+  table NAME [flags]     make one table; finished runs are kept, interrupted ones go on
   test [pytest flags]    ruff, mypy and pytest, as continuous integration runs them
   -h, --help, help       this text
+
+Flags of table:
+  --data_dir=FOLDER      data sets that you have, a folder each (ml-1m/); else downloaded
+  --out=FOLDER           where the table's folder is made (runs)
+  --budget=short|full    short, for two cores (the default), or the published length
+  --protocol=clean|published
+                         our protocol (the default), or the published code's with its quirks
+  --quirks=A,B           under published, the quirks to keep (default: all; --quirks= for none):
+                         bernoulli, masked_bias, warm_moments, shrinking_budget
+  --seeds=N              run everything with the seeds 0 to N - 1 (1)
 
 The first call installs the versions of constraints.txt into .venv beside this script (some
 minutes, 2.5 GB; more with a GPU). It installs again only when constraints.txt, setup.cfg,
@@ -160,13 +170,25 @@ step() {
   "$venv/bin/python" -m "$@"
 }
 
+# Before anything is installed for it.
+check_table() {
+  [[ -n ${1:-} ]] && return
+  say "'table' needs the name of a table, as in ./reproduce.sh table multvae-synthetic;" \
+    "./reproduce.sh -h lists names and flags."
+  exit 2
+}
+
 case "${1:-}" in
   "") run_pipeline table multvae-synthetic ;;
-  list | table) run_pipeline "$@" ;;
+  list) run_pipeline "$@" ;;
+  table)
+    check_table "${@:2}"
+    run_pipeline "$@"
+    ;;
   test) run_tests "${@:2}" ;;
   -h | --help | help) usage ;;
   *)
-    say "unknown command '$1'. Known: list, table NAME, test; ./reproduce.sh --help explains."
+    say "unknown command '$1'. Known: list, table NAME, test; ./reproduce.sh -h explains."
     exit 2
     ;;
 esac

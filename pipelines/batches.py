@@ -29,8 +29,7 @@ def user_batches(
         ValueError: fewer users than a batch holds.
     """
     n_users, n_items = matrix.shape
-    if n_users < batch_size:
-        raise ValueError(f"{n_users} users do not fill a batch of {batch_size}; use a smaller one.")
+    steps_per_epoch(matrix, batch_size)  # raises where there is none
     items = tf.RaggedTensor.from_row_splits(
         matrix.indices.astype(np.int64), matrix.indptr.astype(np.int64), validate=False
     )
@@ -54,5 +53,12 @@ def user_batches(
 
 
 def steps_per_epoch(matrix: sparse.csr_array, batch_size: int) -> int:
-    """Returns the number of full batches in one epoch."""
-    return int(matrix.shape[0] // batch_size)
+    """Returns the number of full batches in one epoch.
+
+    Raises:
+        ValueError: there is none, as there are fewer users than a batch holds.
+    """
+    n_users = int(matrix.shape[0])
+    if n_users < batch_size:
+        raise ValueError(f"{n_users} users do not fill a batch of {batch_size}; use a smaller one.")
+    return n_users // batch_size

@@ -8,8 +8,11 @@ from typing import Any
 import keras
 
 import tfdsl
-from pipelines import protocols
+from pipelines import checks, protocols
 from pipelines.protocols import PublishedDSL
+from tfdsl.algorithms.base import OPTIMIZER_STATES
+from tfdsl.distributions import DISTRIBUTIONS
+from tfdsl.schedules import check_count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,22 +20,26 @@ class RunConfig:
     """One training run. Two runs with equal configurations give equal numbers on one machine.
 
     Attributes:
-        data: data set, a key of `data.catalog` or "synthetic".
-        model: name of the model, "multvae".
+        data: data set, a key of `pipelines.vae_task.DATA`.
+        model: name of the model, a key of `pipelines.train.TASKS`.
         algorithm: "dense", or a key of `ALGORITHMS`.
         density: share of active weights in the masked tensors; 1.0 for "dense".
-        seed: seed of weights, masks, batches, dropout.
+        seed: seed of weights, masks, batches, dropout; 0 to 2**32 - 1.
         epochs: passes over the training users.
         batch_size: users a step.
         learning_rate: Adam's.
         update_interval: optimizer steps between two updates of the masks.
         optimizer_state: what becomes of moments; see `tfdsl.algorithms.Algorithm`. "keep" is the
-            quirk "warm_moments".
+            quirk "warm_moments". Without a meaning for "dense".
         distribution: how the budget is shared among tensors.
         anneal_steps: batches until the KL term has its full weight.
         evaluate_every: epochs between two evaluations on the validation users.
         protocol: "clean" or "published".
         quirks: quirks of the published code that are switched on; see `pipelines.protocols`.
+
+    Raises:
+        ValueError: a value that no run can have. Whether there is such a model, and such data for
+            it, is checked by `pipelines.train.run`.
     """
 
     data: str
@@ -52,9 +59,16 @@ class RunConfig:
     quirks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.algorithm != "dense" and self.algorithm not in ALGORITHMS:
-            known = ", ".join(("dense", *ALGORITHMS))
-            raise ValueError(f"`algorithm` must be one of {known}; received {self.algorithm!r}.")
+        for name in ("epochs", "batch_size", "update_interval", "anneal_steps", "evaluate_every"):
+            check_count(name, getattr(self, name))
+        check_count("seed", self.seed, least=0)
+        if self.seed >= 2**32:  # NumPy's limit
+            raise ValueError(f"`seed` must be below 2**32; received {self.seed}.")
+        checks.positive("learning_rate", self.learning_rate)
+        checks.positive("density", self.density, most=1.0)
+        checks.one_of("algorithm", self.algorithm, ("dense", *ALGORITHMS))
+        checks.one_of("optimizer_state", self.optimizer_state, OPTIMIZER_STATES)
+        checks.one_of("distribution", self.distribution, DISTRIBUTIONS)
         if (self.algorithm == "dense") != (self.density == 1.0):
             raise ValueError(
                 f"Density 1.0 goes with the algorithm 'dense' and with no other; received "
@@ -111,10 +125,8 @@ ALGORITHMS = {
     "set": lambda config, steps: tfdsl.SET(**_dynamic(config, steps)),
     "rigl": lambda config, steps: tfdsl.RigL(**_dynamic(config, steps)),
     "static": lambda config, steps: tfdsl.StaticSparse(**_shared(config)),
-    "gradual": lambda config, steps: tfdsl.GradualMagnitude(
-        **(_dynamic(config, steps) | {"init": "magnitude"})
-    ),
+    "gradual": lambda config, steps: tfdsl.GradualMagnitude(**_dynamic(config, steps)),
     "oneshot": lambda config, steps: tfdsl.OneShotMagnitude(
-        config.density, prune_step=steps // 2, distribution=config.distribution, seed=config.seed
+        **_shared(config), prune_step=max(steps // 2, 1)
     ),
 }

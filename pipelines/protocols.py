@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 import tfdsl
+from pipelines import checks
 from tfdsl import masks
 from tfdsl.algorithms import WeightState, criteria
 
@@ -29,10 +30,7 @@ QUIRKS = {
 
 def check(protocol: str, quirks: Sequence[str]) -> None:
     """Raises ValueError for an unknown protocol or quirk, or a quirk under "clean"."""
-    if protocol not in PROTOCOLS:
-        raise ValueError(
-            f"`protocol` must be one of {', '.join(PROTOCOLS)}; received {protocol!r}."
-        )
+    checks.one_of("protocol", protocol, PROTOCOLS)
     unknown = [quirk for quirk in quirks if quirk not in QUIRKS]
     if unknown:
         raise ValueError(f"`quirks` are {', '.join(QUIRKS)}; received {', '.join(unknown)}.")
@@ -41,6 +39,19 @@ def check(protocol: str, quirks: Sequence[str]) -> None:
             f"The clean protocol has no quirks; received {', '.join(quirks)}. "
             "Add --protocol=published."
         )
+
+
+def active(protocol: str, quirks: Sequence[str] | None) -> tuple[str, ...]:
+    """Returns the quirks that are on: those given; under "published" all if None is given."""
+    check(protocol, quirks or ())
+    if quirks is None and protocol == "published":
+        return tuple(QUIRKS)
+    return tuple(quirks or ())
+
+
+def optimizer_state(quirks: Sequence[str]) -> str:
+    """Returns what becomes of moments: the published code lets grown weights keep theirs."""
+    return "keep" if "warm_moments" in quirks else "reset"
 
 
 @keras.saving.register_keras_serializable(package="tfdsl")

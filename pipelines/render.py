@@ -1,5 +1,6 @@
 """A table's results as Markdown and as a picture."""
 
+import collections
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -44,9 +45,8 @@ def markdown(table: Table, results: Sequence[dict[str, Any]]) -> str:
         cells += [" / ".join(str(run["best_epoch"]) for run in runs), f"{report['active']:,}"]
         cells.append(_spread([run["seconds"] for run in runs], digits=0))
         lines.append(_row(cells))
-    config, made = first["config"], first["environment"]
+    config = first["config"]
     quirks = ", ".join(config["quirks"]) or "none"
-    hardware = ", ".join(made["gpus"]) or made["processor"]
     lines += [
         "",
         f"Protocol: {config['protocol']} (quirks: {quirks}). Test users, at the epoch that is best "
@@ -56,12 +56,30 @@ def markdown(table: Table, results: Sequence[dict[str, Any]]) -> str:
         "items, truncated_recall@k by at most k of them. Seconds are of training with its "
         "evaluations.",
         "",
-        f"Made with TensorFlow {made['packages']['tensorflow']}, Keras "
-        f"{made['packages']['keras']}, Python {made['python']}, on {hardware} "
-        f"({made['cores']} cores), commit {made['commit']}.",
+        f"Made with {made_with(results)}.",
         "",
     ]
     return "\n".join(lines)
+
+
+def made_with(results: Sequence[dict[str, Any]]) -> str:
+    """Returns every machine and commit that runs are from, with the number of runs if several."""
+    places: dict[str, collections.Counter[str]] = {}
+    for made in (result["environment"] for result in results):
+        place = (
+            f"TensorFlow {made['packages']['tensorflow']}, Keras {made['packages']['keras']}, "
+            f"Python {made['python']}, on {', '.join(made['gpus']) or made['processor']} "
+            f"({made['cores']} cores)"
+        )
+        commit, *modified = made["commit"].split("-")
+        short = "-".join([commit[:10], *modified])
+        places.setdefault(place, collections.Counter())[short] += 1
+    one = sum(len(commits) for commits in places.values()) == 1
+    return "; ".join(
+        f"{place}, commit "
+        + ", ".join(commit if one else f"{commit} ({n})" for commit, n in commits.items())
+        for place, commits in places.items()
+    )
 
 
 def picture(table: Table, results: Sequence[dict[str, Any]], path: pathlib.Path) -> None:

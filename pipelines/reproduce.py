@@ -8,13 +8,12 @@ table.json and table.png. Finished runs are never run again; an interrupted one 
 """
 
 import pathlib
-import sys
 import time
 
-from absl import app, flags, logging
+from absl import app, flags
 
-from data.errors import DataError
-from pipelines import files, render
+from pipelines import checks, command_line, files, render
+from pipelines.command_line import say
 from pipelines.tables import TABLES, Options
 from pipelines.train import run
 
@@ -46,8 +45,7 @@ def make_table(name: str, options: Options, out: pathlib.Path, data_dir: str | N
         ValueError: unknown table.
         DataError: the data cannot be had or is damaged.
     """
-    if name not in TABLES:
-        raise ValueError(f"There is no table {name!r}; there are {', '.join(TABLES)}.")
+    checks.one_of("table", name, TABLES)
     table = TABLES[name]
     folder = out / f"{name}-{options.protocol}-{options.budget}"
     grid = table.grid(options)
@@ -56,41 +54,32 @@ def make_table(name: str, options: Options, out: pathlib.Path, data_dir: str | N
         started = time.perf_counter()
         results.append(run(config, folder / "runs" / config.key, data_dir))
         took = time.perf_counter() - started
-        _say(f"[{place}/{len(grid)}] {config.key}: done in {took:.0f} s")
+        say(f"[{place}/{len(grid)}] {config.key}: done in {took:.0f} s")
     text = render.markdown(table, results)
     files.write_json(folder / "table.json", results)
     files.write_text(folder / "table.md", text)
     render.picture(table, results, folder / "table.png")
-    _say(f"written: {folder / 'table.md'}, {folder / 'table.json'}, {folder / 'table.png'}")
+    say(f"written: {folder / 'table.md'}, {folder / 'table.json'}, {folder / 'table.png'}")
     return text
 
 
-def main(argv: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Does what the command line says."""
-    logging.set_verbosity(logging.WARNING)  # TensorFlow reports every checkpoint it writes
-    match argv[1:]:
+    match arguments:
         case ["list"]:
             for table in TABLES.values():
                 print(f"{table.name:24} {table.title}")
         case ["table", name]:
-            try:
-                print(make_table(name, _options(), pathlib.Path(_OUT.value), _DATA_DIR.value))
-            except (ValueError, DataError) as error:
-                sys.exit(f"error: {error}")
-            except KeyboardInterrupt:
-                sys.exit("interrupted; the same command goes on from here")
+            print(make_table(name, _options(), pathlib.Path(_OUT.value), _DATA_DIR.value))
         case _:
-            raise app.UsageError(f"Expected 'list' or 'table NAME'; received {argv[1:]}.")
+            given = " ".join(arguments) or "nothing"
+            raise app.UsageError(f"Expected 'list' or 'table NAME'; received {given!r}.")
 
 
 def _options() -> Options:
-    quirks = None if _QUIRKS.value is None else tuple(q for q in _QUIRKS.value if q)
+    quirks = command_line.quirks(_QUIRKS.value)
     return Options(_BUDGET.value, _PROTOCOL.value, quirks, tuple(range(_SEEDS.value)))
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main, "./reproduce.sh -h")

@@ -1,37 +1,34 @@
 """One run of one configuration: trains, selects on validation, reports on test, can go on.
 
+    python -m pipelines.train [flags]
+
 A run folder holds:
     config.json      the configuration
-    metrics.csv      one row an evaluation: epoch, step, loss, validation metrics
+    metrics.csv      one row an epoch: epoch, step, loss, and where it was evaluated the
+                     validation metrics
     checkpoint/      the state after the last evaluation, until the run is done
     result.json      written last: a folder with it is a finished run
 """
 
-import csv
-import io
-import json
 import pathlib
 import shutil
-import sys
-import time
 from typing import Any
 
-import keras
-import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 
 import tfdsl
-from data.errors import DataError
-from pipelines import environment, files
-from pipelines.config import RunConfig
-from pipelines.vae_task import VaeTask
+from pipelines import checks, command_line, environment, files, protocols
+from pipelines.config import ALGORITHMS, DISTRIBUTIONS, OPTIMIZER_STATES, RunConfig
+from pipelines.progress import Progress
+from pipelines.vae_task import DATA, VaeTask
 
 TASKS = {"multvae": VaeTask}
-SELECT = "ndcg@20"
 
 
 def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None = None) -> dict[str, Any]:
     """Runs a configuration, or what is left of it, and returns its result.
+
+    Nothing is written before the data is read and the model built.
 
     Args:
         config: what to run.
@@ -40,7 +37,8 @@ def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None = None) ->
         data_dir: folder with the data sets, or None for the cache.
 
     Raises:
-        ValueError: the folder belongs to another configuration.
+        ValueError: the folder belongs to another configuration, there is no such model or data
+            set, or the configuration does not fit the data.
         DataError: the data cannot be had or is damaged.
     """
     known = files.read_json(folder / "config.json")
@@ -51,10 +49,11 @@ def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None = None) ->
     result = files.read_json(folder / "result.json")
     if result is not None:
         return result
+    checks.one_of("model", config.model, TASKS)
     task = TASKS[config.model](config, data_dir)
-    files.write_json(folder / "config.json", config.to_dict())
     model = task.build_model()
-    progress = _Progress(config, folder, model, task.evaluator(model))
+    files.write_json(folder / "config.json", config.to_dict())
+    progress = Progress(config, folder, model, task.evaluator(model))
     progress.restore()
     if progress.epoch < config.epochs:
         model.fit(
@@ -81,101 +80,45 @@ def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None = None) ->
     return result
 
 
-class _Progress(keras.callbacks.Callback):
-    """Evaluates every few epochs, keeps the best, and saves enough to go on from there."""
-
-    def __init__(
-        self, config: RunConfig, folder: pathlib.Path, model: keras.Model, evaluate: Any
-    ) -> None:
-        super().__init__()
-        self.config, self.folder, self.evaluate = config, folder, evaluate
-        self.best: dict[str, Any] = {}
-        self.rows: list[dict[str, Any]] = []
-        self.epoch, self.seconds = 0, 0.0
-        self.progress_json = tf.Variable("", trainable=False)
-        # By position, and all of them: TensorFlow's own walk over a model's attributes misses
-        # the state of Keras's seed generators.
-        variables = [v.value for v in (*model.variables, *model.optimizer.variables)]
-        checkpoint = tf.train.Checkpoint(variables=variables, progress=self.progress_json)
-        self.manager = tf.train.CheckpointManager(checkpoint, folder / "checkpoint", max_to_keep=1)
-
-    def restore(self) -> None:
-        """Takes up the state of an interrupted run, if there is one."""
-        if self.manager.latest_checkpoint is None:
-            return
-        self.manager.restore_or_initialize()
-        state = json.loads(self.progress_json.numpy().decode())
-        self.epoch, self.seconds = state["epoch"], state["seconds"]
-        self.best, self.rows = state["best"], state["rows"]
-        _say(f"{self.config.key}: goes on after epoch {self.epoch}")
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Starts the clock."""
-        self.started = time.perf_counter() - self.seconds
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Evaluates and saves at every `evaluate_every`-th epoch and at the last."""
-        done = epoch + 1
-        if done % self.config.evaluate_every and done != self.config.epochs:
-            return
-        validation = self.evaluate("validation")
-        if not self.best or validation[SELECT] > self.best["validation"][SELECT]:
-            # Test users are looked at when validation says so; nothing is chosen by them.
-            test = self.evaluate("test")
-            self.best = {"epoch": done, "validation": validation, "test": test}
-        self.epoch, self.seconds = done, time.perf_counter() - self.started
-        step = int(self.model.optimizer.iterations)
-        self.rows.append({"epoch": done, "step": step, "loss": logs["loss"], **validation})
-        self._save()
-        _say(
-            f"{self.config.key}: epoch {done}/{self.config.epochs}, loss {logs['loss']:.2f}, "
-            f"validation {SELECT} {validation[SELECT]:.4f} (best {self.best['epoch']}), "
-            f"{self.seconds:.0f} s"
-        )
-
-    def _save(self) -> None:
-        table = io.StringIO()
-        writer = csv.DictWriter(table, list(self.rows[0]))
-        writer.writeheader()
-        writer.writerows(self.rows)
-        files.write_text(self.folder / "metrics.csv", table.getvalue())
-        state = {name: getattr(self, name) for name in ("epoch", "seconds", "best", "rows")}
-        self.progress_json.assign(json.dumps(state))
-        self.manager.save()
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 _FLAGS = {
-    "data": (flags.DEFINE_string, "synthetic", "Data set: synthetic or ml-1m."),
-    "model": (flags.DEFINE_string, "multvae", "Model."),
-    "algorithm": (flags.DEFINE_string, "dsl", "dense, dsl, set, rigl, static, gradual, oneshot."),
+    "data": (flags.DEFINE_string, "synthetic", f"Data set: {', '.join(DATA)}."),
+    "model": (flags.DEFINE_string, "multvae", f"Model: {', '.join(TASKS)}."),
+    "algorithm": (flags.DEFINE_string, "dsl", f"{', '.join(('dense', *ALGORITHMS))}."),
     "density": (flags.DEFINE_float, 0.1, "Share of active weights; 1.0 with dense."),
     "epochs": (flags.DEFINE_integer, 200, "Passes over the training users."),
     "batch_size": (flags.DEFINE_integer, 16, "Users a step."),
     "learning_rate": (flags.DEFINE_float, 1e-3, "Adam's learning rate."),
     "update_interval": (flags.DEFINE_integer, 100, "Steps between two mask updates."),
-    "optimizer_state": (flags.DEFINE_string, "reset", "keep, mask or reset."),
-    "distribution": (flags.DEFINE_string, "uniform", "uniform, erk or global."),
+    "optimizer_state": (
+        flags.DEFINE_string,
+        None,
+        f"{', '.join(OPTIMIZER_STATES)} (default: keep with the quirk warm_moments, else reset).",
+    ),
+    "distribution": (flags.DEFINE_string, "uniform", f"{', '.join(DISTRIBUTIONS)}."),
     "anneal_steps": (flags.DEFINE_integer, 200_000, "Steps until the KL term is full."),
     "evaluate_every": (flags.DEFINE_integer, 5, "Epochs between two evaluations."),
     "seed": (flags.DEFINE_integer, 0, "Seed of everything random."),
+    "protocol": (flags.DEFINE_string, "clean", f"{', '.join(protocols.PROTOCOLS)}."),
+    "quirks": (
+        flags.DEFINE_list,
+        None,
+        f"Under published, those to keep of {', '.join(protocols.QUIRKS)} (default: all).",
+    ),
 }
 
 
-def main(argv: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Runs the configuration that the flags describe."""
-    logging.set_verbosity(logging.WARNING)  # TensorFlow reports every checkpoint it writes
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected argument: {argv[1]}")
-    try:
-        config = RunConfig(**{name: flags.FLAGS[name].value for name in _FLAGS})
-        folder = pathlib.Path(flags.FLAGS.run_dir or f"runs/single/{config.key}")
-        result = run(config, folder, flags.FLAGS.data_dir)
-    except (ValueError, DataError) as error:
-        sys.exit(f"error: {error}")
+    if arguments:
+        raise app.UsageError(f"Unexpected argument: {arguments[0]!r}.")
+    values = {name: flags.FLAGS[name].value for name in _FLAGS}
+    values["quirks"] = protocols.active(values["protocol"], command_line.quirks(values["quirks"]))
+    values["optimizer_state"] = values["optimizer_state"] or protocols.optimizer_state(
+        values["quirks"]
+    )
+    config = RunConfig(**values)
+    folder = pathlib.Path(flags.FLAGS.run_dir or f"runs/single/{config.key}")
+    result = run(config, folder, flags.FLAGS.data_dir)
     for name, value in result["test"].items():
         print(f"{name}: {value:.4f}")
     print(f"run folder: {folder}")
@@ -186,4 +129,4 @@ if __name__ == "__main__":
         _define(_name, _default, _help)
     flags.DEFINE_string("data_dir", None, "Folder with the data sets; downloaded if not given.")
     flags.DEFINE_string("run_dir", None, "The run's folder (default: runs/single/<its key>).")
-    app.run(main)
+    command_line.run(main, "python -m pipelines.train --help")

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from data import synthetic
-from pipelines import fold_in
+from pipelines import checks, fold_in
 from pipelines.batches import steps_per_epoch, user_batches
 from pipelines.config import RunConfig
 from pipelines.fold_in import FoldInSplit, HeldOutUsers
@@ -35,6 +35,10 @@ class VaeTask:
     Args:
         config: the run.
         data_dir: folder with the data sets, or None for the cache.
+
+    Raises:
+        ValueError: no such data set, or fewer training users than a batch holds.
+        DataError: the data cannot be had or is damaged.
     """
 
     def __init__(self, config: RunConfig, data_dir: str | None) -> None:
@@ -83,6 +87,5 @@ class VaeTask:
 @functools.cache
 def _load(name: str, data_dir: str | None) -> FoldInSplit:
     # Cached: the runs of a table share their data.
-    if name not in DATA:
-        raise ValueError(f"MultVAE runs on {', '.join(DATA)}; received {name!r}.")
+    checks.one_of("data", name, DATA)
     return DATA[name](data_dir)

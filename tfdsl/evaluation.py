@@ -159,18 +159,21 @@ def _dense(matrix: CSRMatrix, rows: Any) -> Any:
 
 def _check(seen: CSRMatrix, relevant: CSRMatrix, ks: Sequence[int]) -> None:
     for name, matrix in (("seen", seen), ("relevant", relevant)):
-        if len(getattr(matrix, "indptr", ())) != matrix.shape[0] + 1:
+        # A square matrix in CSC format has as many row as column starts, so the format is asked.
+        if getattr(matrix, "format", "csr") != "csr" or not hasattr(matrix, "indptr"):
             raise ValueError(
-                f"`{name}` must be a matrix in CSR format; received {type(matrix).__name__} of "
-                f"shape {matrix.shape}. Pass its .tocsr()."
+                f"`{name}` must be a matrix in CSR format; received {type(matrix).__name__}. Pass "
+                "a scipy.sparse.csr_array (any SciPy matrix has .tocsr())."
             )
     if tuple(seen.shape) != tuple(relevant.shape):
         raise ValueError(
             f"`seen` and `relevant` must have one row a user and one column an item, both alike; "
             f"received shapes {seen.shape} and {relevant.shape}."
         )
-    if not ks:
-        raise ValueError(f"`ks` must name at least one length of the list; received {ks!r}.")
+    if not isinstance(ks, Sequence) or not ks:
+        raise ValueError(
+            f"`ks` must be a list of at least one length, such as (20, 50); received {ks!r}."
+        )
     for k in ks:
         _check_k(k, seen.shape[1])
 

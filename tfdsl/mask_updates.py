@@ -79,6 +79,7 @@ class MaskUpdates:
         self._initial_masks = compiled(algorithm.initial_masks)
         self._next_masks = compiled(algorithm.next_masks)
         self.has_begun = False
+        self.made_masks = False
 
     def begin(self) -> None:
         """Makes the first masks, unless the weights have masks of their own; eagerly."""
@@ -96,6 +97,7 @@ class MaskUpdates:
                 # The step as an argument: XLA would evaluate random numbers of a known seed
                 # while it compiles, entry by entry.
                 new = self._initial_masks(weights, tf.constant(0, tf.int64))
+                self.made_masks = True
             for sparse, mask in zip(self.weights, new, strict=True):
                 sparse.set_mask(mask)
 

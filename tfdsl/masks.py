@@ -100,14 +100,13 @@ def _highest(scores: Tensor, among: Tensor, k: Tensor | int, seed: Tensor) -> Te
     missing = k - cut.n_above
 
     def settle_ties() -> Tensor:
-        # With fewer than k entries the cut is 0, the key of those not eligible. (Read off the
-        # keys: XLA would copy `among` wherever a branch takes it.)
-        ties = (keys == cut.key) & (keys > _u32(0))
-        # The keys of the draw are distinct, so that the second cut leaves no tie. One of them
-        # may be 0, which is above no cut: where all ties are wanted there is nothing to draw.
+        ties = keys == cut.key  # eligible ones: no cut is 0
+        # The keys of the draw are distinct, so that one entry at most stands at the second cut.
+        # One key may be 0, which is above no cut: where all ties are wanted nothing is drawn.
         draw = tf.where(ties, _distinct_keys(tuple(keys.shape), fork(seed, 1)), _u32(0))
         n_ties = count(ties)
-        drawn = draw > _find_cut(draw, missing).key
+        second = _find_cut(draw, missing)
+        drawn = (draw > second.key) | ((draw == second.key) & (second.n_above < missing))
         return (keys > cut.key) | tf.where(missing < n_ties, drawn, ties)
 
     return tf.cond(missing > 0, settle_ties, lambda: keys > cut.key)

@@ -1,5 +1,6 @@
 """The hook in the training step: any Keras optimizer, and masks that change as it goes."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -26,11 +27,13 @@ class SparseOptimizer(keras.optimizers.Optimizer):
        algorithm's `optimizer_state`.
 
     When it is built (Keras does that at the start of `fit`) it makes the initial masks of all
-    masked weights, unless one of them is sparse already: a sparse model keeps its masks. Load
-    dense weights before that; masks of ones in a file loaded later make the model dense. In an
-    eager loop call `build(model.trainable_weights)` before the first gradients are taken, or those
-    are of dense weights. With mixed precision Keras puts its `LossScaleOptimizer` around it, which
-    is the right order.
+    masked weights, unless one of them is sparse already: a sparse model keeps its masks. Masks of
+    ones in a file loaded after that make the model dense again. In eager mode (`run_eagerly=True`
+    or a loop) call `build(model.trainable_variables)` before the first step: Keras builds an
+    optimizer only after it has taken gradients, which then are of dense weights (a warning says
+    so). With mixed precision Keras puts its `LossScaleOptimizer` around it, which is the right
+    order. Where nothing is sparse (density 1) every step is the inner optimizer's own, to the bit
+    also under XLA, and non-finite gradients go through as they do in Keras.
 
     Args:
         inner_optimizer: a Keras optimizer, not built yet, or the name of one. Learning rate,
@@ -48,7 +51,8 @@ class SparseOptimizer(keras.optimizers.Optimizer):
 
     Raises:
         ValueError: when made, for an inner optimizer that is built or that scales the loss;
-            when built, if no weight has a mask.
+            when built, if no weight has a mask, or in the scope of a `tf.distribute` strategy;
+            when applied, for other variables than it was built for.
     """
 
     def __init__(
@@ -59,6 +63,11 @@ class SparseOptimizer(keras.optimizers.Optimizer):
     ) -> None:
         super().__init__(learning_rate=0.0, name=name)
         inner = keras.optimizers.get(inner_optimizer)
+        if inner is None or isinstance(inner, SparseOptimizer):
+            raise ValueError(
+                f"`inner_optimizer` must be one of Keras's own optimizers or its name, such as "
+                f"'adam'; received {inner_optimizer!r}."
+            )
         if isinstance(inner, keras.optimizers.LossScaleOptimizer):
             raise ValueError(
                 "SparseOptimizer belongs inside LossScaleOptimizer, where it sees unscaled "
@@ -77,6 +86,7 @@ class SparseOptimizer(keras.optimizers.Optimizer):
             )
         self.inner_optimizer = inner
         self.algorithm = algorithm
+        self._n_when_new = len(super().variables)
         self._masks: Any = None  # MaskUpdates, once built
 
     # ---- building ---------------------------------------------------------------------------
@@ -89,6 +99,12 @@ class SparseOptimizer(keras.optimizers.Optimizer):
         """
         if self.built:
             return
+        if tf.distribute.has_strategy():
+            raise ValueError(
+                f"SparseOptimizer does not work with replicas yet; received the strategy "
+                f"{type(tf.distribute.get_strategy()).__name__}. Train on one device, outside "
+                "`strategy.scope()`."
+            )
         masked = [v for v in variables if mask_of(v) is not None]
         if not masked:
             raise ValueError(
@@ -128,9 +144,34 @@ class SparseOptimizer(keras.optimizers.Optimizer):
             return
         if trainable_variables is None:
             trainable_variables = self._trainable_variables
+        is_first = not self.built
         self.build(trainable_variables)
+        if is_first and self._masks.made_masks and tf.executing_eagerly():
+            warnings.warn(
+                "The initial masks are made only now, after the gradients of the first step were "
+                "taken: those are of dense weights. In eager mode (run_eagerly=True, or a loop of "
+                "your own) call `optimizer.build(model.trainable_variables)` before the first "
+                "step.",
+                stacklevel=3,
+            )
+        known = {id(v) for v in self._trainable_variables}
+        unknown = [v.path for v in trainable_variables if id(v) not in known]
+        if unknown:
+            raise ValueError(
+                f"The optimizer {self.name!r} is built for other variables already; received "
+                f"{', '.join(unknown)}. Make a new SparseOptimizer for them."
+            )
+        if len(grads) != len(trainable_variables):
+            raise ValueError(
+                f"Every variable needs its gradient (None where there is none); received "
+                f"{len(grads)} for {len(trainable_variables)} variables."
+            )
         if not self._masks.has_begun:
             self._masks.begin()
+        if not self._masks.weights:
+            # Dense: Keras's own bits, which XLA gives only where it compiles the same program.
+            self.inner_optimizer.apply(grads, trainable_variables)
+            return
         pairs = list(zip(grads, trainable_variables, strict=True))
         present = [g for g, _ in pairs if g is not None]
         if not present:
@@ -176,6 +217,15 @@ class SparseOptimizer(keras.optimizers.Optimizer):
     def learning_rate(self, value: Any) -> None:
         self.inner_optimizer.learning_rate = value
 
+    def apply_gradients(self, grads_and_vars: Any) -> Any:
+        """Takes one step; returns `iterations`, as Keras's optimizers do."""
+        super().apply_gradients(grads_and_vars)
+        return self.iterations
+
+    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
+        """Excludes variables from the inner optimizer's weight decay; before `build`."""
+        self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
+
     @property
     def loss_scale_factor(self) -> float | None:
         """The inner optimizer's static loss scale; can be set."""
@@ -207,9 +257,17 @@ class SparseOptimizer(keras.optimizers.Optimizer):
         if len(store.keys()) == len(own):
             for i, variable in enumerate(own):
                 variable.assign(store[str(i)])
-        # A model saved before its first step has masks of ones: make them at the next step.
+        elif len(store.keys()) > self._n_when_new:  # else saved before its first step
+            warnings.warn(
+                f"Not loaded: what SparseOptimizer {self.name!r} knew of the weights' past "
+                f"(the saved one has {len(store.keys())} variables of its own, this one "
+                f"{len(own)}: another algorithm). Exploration is counted from here.",
+                stacklevel=2,
+            )
+        # What is active now has been active; and a model saved before its first step has masks of
+        # ones, which is when masks are made.
         if self._masks is not None:
-            self._masks.has_begun = False
+            self._masks.begin()
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

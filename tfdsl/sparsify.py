@@ -1,31 +1,36 @@
 """Turns a user's dense model into the same model with sparse layers."""
 
-import inspect
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 
+from tfdsl.copying import anew, carry_over, layers_inside, listed_layers
 from tfdsl.layers.masking import mask_of
 from tfdsl.layers.sparse_dense import SparseDense
 from tfdsl.layers.sparse_embedding import SparseEmbedding
 
 _SPARSE = {keras.layers.Dense: SparseDense, keras.layers.Embedding: SparseEmbedding}
 _construction = threading.RLock()
+_under_way: list[list[Any]] = []  # what each construction under way has made; they nest
 
 
 def sparsify(model: keras.Model) -> keras.Model:
     """Returns a copy of a model in which every Dense and Embedding layer has a mask.
 
-    The copy has the same architecture and the same weights; the model given is left as it was.
-    All masks are ones, so that it computes the same, until it is compiled with a
-    `SparseOptimizer`. Works for Sequential, functional and subclassed models, nested ones and
-    layers inside layers included; a subclassed model (or layer) needs what Keras itself needs to
-    save it: constructor arguments that Keras can write down, or a `get_config`. Layers that
-    derive from Dense or Embedding are left alone: give them a mask with
+    The copy has the same architecture and computes the same; the model given is left as it was.
+    New masks are ones until the copy is compiled with a `SparseOptimizer`; what is sparse already
+    keeps its mask. Weights, what preprocessing layers have learned, and what is frozen are copied;
+    the state of random numbers is not. Works for Sequential, functional and subclassed models,
+    nested ones and layers inside layers included; a subclassed model (or layer) needs what Keras
+    itself needs to save it: constructor arguments that Keras can write down, or a `get_config`.
+    Layers that derive from Dense or Embedding are left alone: give them a mask with
     `tfdsl.layers.add_mask`.
+
+    A `.weights.h5` file of the dense model does not load into the copy, which has masks as well:
+    load it into the dense model, then sparsify that.
 
     Args:
         model: a Keras model, built or not.
@@ -34,32 +39,42 @@ def sparsify(model: keras.Model) -> keras.Model:
         The sparse model; not compiled.
 
     Raises:
-        ValueError: the model has no Dense or Embedding layer, or cannot be copied.
+        ValueError: the model has no Dense or Embedding layer and no mask, has such a layer with
+            LoRA, or cannot be copied.
 
     Example:
         model = tfdsl.sparsify(keras.Sequential([keras.layers.Dense(10)]))
     """
     if not isinstance(model, keras.Model):
         raise ValueError(f"sparsify takes a keras.Model; received {model!r}.")
+    layers = layers_inside(model)
+    for layer in layers:
+        if type(layer) in _SPARSE and layer.lora_rank:
+            raise ValueError(
+                f"The layer {layer.name!r} has LoRA of rank {layer.lora_rank}, which trains small "
+                "dense matrices beside a frozen kernel, so nothing is left to train sparse. Save "
+                "the weights, which merges the matrices into the kernel, load them into the same "
+                "model without lora_rank, and sparsify that."
+            )
     try:
-        with _sparse_construction() as made:
-            copy = _copy(model)
+        with _as_made(layers), _sparse_construction() as made:
+            copy = anew(model)
     except (NotImplementedError, TypeError) as error:
         raise ValueError(
             f"The model {model.name!r} ({type(model).__name__}) cannot be copied: {error} "
             "Give its class a get_config (Keras needs one to save it as well), or build it with "
             "tfdsl.layers.SparseDense and SparseEmbedding."
         ) from error
-    if not made:
+    if not {id(layer) for layer in made} <= {id(layer) for layer in listed_layers(copy)}:
+        copy.__class__ = _sparsified(type(copy))
+    carry_over(model, copy)
+    if not any(isinstance(x, tuple(_SPARSE.values())) for x in layers_inside(copy)) and not any(
+        mask_of(w) is not None for w in copy.weights
+    ):
         raise ValueError(
             f"The model {model.name!r} has no Dense or Embedding layer to make sparse. Give your "
             "own layers masks with tfdsl.layers.add_mask."
         )
-    if not {id(layer) for layer in made} <= {id(layer) for layer in _listed_layers(copy)}:
-        copy.__class__ = _sparsified(type(copy))
-    if model.built and not copy.built:
-        copy.build_from_config(model.get_build_config())
-    _copy_weights(model, copy)
     return copy
 
 
@@ -70,74 +85,30 @@ def _sparse_construction() -> Iterator[list[Any]]:
     That is what reaches every layer: those a subclassed model makes in its constructor, those in
     lists, and those inside other layers.
     """
-    made: list[Any] = []
 
     def redirect(dense: Any, sparse: Any) -> Any:
         def __new__(cls: Any, *args: Any, **kwargs: Any) -> Any:
             chosen = sparse if cls is dense else cls
             layer = super(dense, chosen).__new__(chosen, *args, **kwargs)
-            if chosen is sparse:
-                made.append(layer)
+            if chosen is not cls:
+                for made in _under_way:
+                    made.append(layer)
             return layer
 
         return __new__
 
     with _construction:
-        for dense, sparse in _SPARSE.items():
-            dense.__new__ = redirect(dense, sparse)
+        if not _under_way:
+            for dense, sparse in _SPARSE.items():
+                dense.__new__ = redirect(dense, sparse)
+        _under_way.append([])
         try:
-            yield made
+            yield _under_way[-1]
         finally:
-            for dense in _SPARSE:
-                del dense.__new__
-
-
-def _copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Copies weights by their order, which construction has kept, past the masks."""
-    masks = {id(mask_of(w)) for w in target.weights if mask_of(w) is not None}
-    new = [w for w in target.weights if id(w) not in masks]
-    old = source.weights
-    if [w.shape for w in old] != [w.shape for w in new]:
-        raise ValueError(
-            f"The copy of model {source.name!r} has other weights than the model: its "
-            "constructor does not make the same layers twice. Build it with "
-            "tfdsl.layers.SparseDense and SparseEmbedding instead."
-        )
-    for a, b in zip(old, new, strict=True):
-        b.assign(a)
-
-
-def _copy(model: keras.Model) -> keras.Model:
-    # Keras clones layer by layer where a configuration lists them, which asks of custom layers
-    # no registration; other models are made anew by their own constructor.
-    if _lists_layers(model):
-        return keras.models.clone_model(model, clone_function=_copy_layer, recursive=True)
-    config = model.get_config()
-    takes = inspect.signature(type(model)).parameters
-    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in takes.values()):
-        # Keras writes down a name and a dtype that such a constructor does not take.
-        config = {name: value for name, value in config.items() if name in takes}
-    return type(model).from_config(config)
-
-
-def _copy_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
-    # A Lambda has no state, and Keras will not make a Python lambda from a configuration.
-    if isinstance(layer, keras.layers.Lambda):
-        return layer
-    return type(layer).from_config(layer.get_config())
-
-
-def _lists_layers(model: keras.Model) -> bool:
-    """Whether the configuration names the layers (Sequential, functional) or makes them."""
-    return "layers" in model.get_config()
-
-
-def _listed_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns the layers that the model's configuration names, nested models' included."""
-    if not _lists_layers(model):
-        return []
-    inner = [_listed_layers(x) for x in model.layers if isinstance(x, keras.Model)]
-    return [*model.layers, *(layer for layers in inner for layer in layers)]
+            _under_way.pop()
+            if not _under_way:
+                for dense in _SPARSE:
+                    del dense.__new__
 
 
 class Sparsified:
@@ -148,11 +119,8 @@ class Sparsified:
 
     def get_config(self) -> dict[str, Any]:
         """Returns the configuration of the dense model."""
-        sparse_class, self.__class__ = type(self), type(self).__mro__[2]
-        try:
+        with _as_made([self]):
             model = keras.saving.serialize_keras_object(self)
-        finally:
-            self.__class__ = sparse_class
         model.pop("compile_config", None)  # Keras writes and restores it for the whole
         return {"model": model}
 
@@ -163,6 +131,22 @@ class Sparsified:
             model = keras.saving.deserialize_keras_object(config["model"], custom_objects)
         model.__class__ = _sparsified(type(model))
         return model
+
+
+@contextmanager
+def _as_made(layers: Iterable[Any]) -> Iterator[None]:
+    """While it lasts, sparsified models are what their dense class makes, and none is compiled."""
+    models = [layer for layer in layers if isinstance(layer, keras.Model)]
+    before = [(model, type(model), model.compiled) for model in models]
+    for model in models:
+        if isinstance(model, Sparsified):
+            model.__class__ = type(model).__mro__[2]
+        model.compiled = False
+    try:
+        yield
+    finally:
+        for model, own_class, compiled in before:
+            model.__class__, model.compiled = own_class, compiled
 
 
 def _sparsified(dense_class: type) -> type:

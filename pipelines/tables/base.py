@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from pipelines import protocols
+from pipelines import checks, protocols
 from pipelines.config import RunConfig
 
 BUDGETS = ("short", "full")
@@ -26,21 +26,18 @@ class Options:
     seeds: tuple[int, ...] = (0,)
 
     def __post_init__(self) -> None:
-        if self.budget not in BUDGETS:
-            raise ValueError(f"`budget` must be one of {', '.join(BUDGETS)}; got {self.budget!r}.")
+        checks.one_of("budget", self.budget, BUDGETS)
         protocols.check(self.protocol, self.quirks or ())
 
     @property
     def active_quirks(self) -> tuple[str, ...]:
         """The quirks that are on."""
-        if self.protocol == "clean":
-            return ()
-        return tuple(protocols.QUIRKS) if self.quirks is None else self.quirks
+        return protocols.active(self.protocol, self.quirks)
 
     @property
     def optimizer_state(self) -> str:
-        """What becomes of moments: the published code lets grown weights keep theirs."""
-        return "keep" if "warm_moments" in self.active_quirks else "reset"
+        """What becomes of moments under these quirks."""
+        return protocols.optimizer_state(self.active_quirks)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Whole runs, tiny: train, select, report; stop in the middle and go on."""
 
+import csv
+import dataclasses
 import json
 
 import keras
@@ -9,6 +11,7 @@ import pytest
 from data import synthetic
 from pipelines import fold_in, train, vae_task
 from pipelines.config import RunConfig
+from pipelines.progress import Progress
 from pipelines.reproduce import make_table
 from pipelines.tables import TABLES, Options, Table
 
@@ -20,7 +23,7 @@ CONFIG = RunConfig(
     epochs=4,
     batch_size=20,
     update_interval=3,
-    evaluate_every=1,
+    evaluate_every=2,
 )
 
 
@@ -33,36 +36,74 @@ def _tiny(monkeypatch):
     monkeypatch.setitem(vae_task.DATA, "tiny", load)
 
 
+def _rows(folder):
+    with (folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
 class _Stop(Exception):
     pass
 
 
-def _interrupt_after(monkeypatch, epoch):
-    save = train._Progress._save
+def _run_until(epoch, config, folder):
+    """Runs, and dies when this epoch has been written."""
+    with pytest.MonkeyPatch.context() as patch:
+        on_epoch_end = Progress.on_epoch_end
 
-    def stop(self):
-        save(self)
-        if self.epoch == epoch:
-            raise _Stop
+        def stop(self, done, logs=None):
+            on_epoch_end(self, done, logs)
+            if done + 1 == epoch:
+                raise _Stop
 
-    monkeypatch.setattr(train._Progress, "_save", stop)
-
-
-def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path, monkeypatch):
-    whole = train.run(CONFIG, tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        _interrupt_after(patch, epoch=2)
+        patch.setattr(Progress, "on_epoch_end", stop)
         with pytest.raises(_Stop):
-            train.run(CONFIG, tmp_path / "parts")
-    assert not (tmp_path / "parts" / "result.json").exists()
+            train.run(config, folder)
     keras.backend.clear_session()
-    parts = train.run(CONFIG, tmp_path / "parts")
+
+
+def _assert_same(parts, whole, folder):
     for name in ("config", "best_epoch", "validation", "test", "report", "steps"):
         assert parts[name] == whole[name], name
-    metrics = [(tmp_path / kind / "metrics.csv").read_text() for kind in ("whole", "parts")]
+    metrics = [(folder / kind / "metrics.csv").read_text() for kind in ("whole", "parts")]
     assert metrics[0] == metrics[1]
-    assert not (tmp_path / "parts" / "checkpoint").exists()
+    assert not (folder / "parts" / "checkpoint").exists()
+
+
+def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path):
+    whole = train.run(CONFIG, tmp_path / "whole")
+    # After an epoch that has a row but no checkpoint: it is made again.
+    _run_until(3, CONFIG, tmp_path / "parts")
+    assert not (tmp_path / "parts" / "result.json").exists()
+    assert [row["epoch"] for row in _rows(tmp_path / "parts")] == ["1", "2", "3"]
+    _assert_same(train.run(CONFIG, tmp_path / "parts"), whole, tmp_path)
     assert whole["report"]["density"] == pytest.approx(0.2, abs=1e-3)
+
+
+def test_every_epoch_has_a_row_and_a_run_without_a_checkpoint_begins_again(tmp_path):
+    config = dataclasses.replace(CONFIG, algorithm="dense", density=1.0, epochs=3)
+    whole = train.run(config, tmp_path / "whole")
+    rows = _rows(tmp_path / "whole")
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "4"), ("2", "8"), ("3", "12")]
+    assert [bool(row["ndcg@20"]) for row in rows] == [False, True, True]
+    assert all(float(row["loss"]) > 0 for row in rows)
+    _run_until(1, config, tmp_path / "parts")
+    assert {p.name for p in (tmp_path / "parts").iterdir()} == {"config.json", "metrics.csv"}
+    _assert_same(train.run(config, tmp_path / "parts"), whole, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "neumf"}, "`model` must be one of multvae; received 'neumf'"),
+        ({"data": "ml-100k"}, "`data` must be one of .*ml-1m.*; received 'ml-100k'"),
+        ({"batch_size": 100}, "80 users do not fill a batch of 100; use a smaller one"),
+        ({"algorithm": "gradual", "update_interval": 99}, "Use a smaller update_interval"),
+    ],
+)
+def test_a_refused_run_leaves_no_folder(tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        train.run(dataclasses.replace(CONFIG, **change), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_finished_run_is_not_run_again(tmp_path):
@@ -96,7 +137,7 @@ def test_a_table_is_written_with_its_picture(tmp_path, monkeypatch):
                 "gpus": [],
                 "processor": "a processor",
                 "cores": 2,
-                "commit": "abc",
+                "commit": "abc" if config.seed == 0 else "def",
             },
         }
 
@@ -105,6 +146,7 @@ def test_a_table_is_written_with_its_picture(tmp_path, monkeypatch):
     folder = tmp_path / "multvae-synthetic-clean-short"
     assert (folder / "table.md").read_text() == text
     assert "| dsl | 0.2 | 0.200 | 0.0500 ± 0.0000 |" in text
+    assert "on a processor (2 cores), commit abc (5), def (5).\n" in text
     assert len(json.loads((folder / "table.json").read_text())) == 10
     assert (folder / "table.png").read_bytes().startswith(b"\x89PNG")
 

@@ -48,3 +48,5 @@ def test_users_that_do_not_fill_a_batch_sit_out():
 def test_a_batch_larger_than_the_data_is_refused():
     with pytest.raises(ValueError, match="10 users do not fill a batch of 11"):
         user_batches(matrix(), 11, 0, 0, 1)
+    with pytest.raises(ValueError, match="10 users do not fill a batch of 11"):
+        steps_per_epoch(matrix(), 11)

@@ -1,6 +1,8 @@
+import pytest
 import tensorflow as tf
 
 import tfdsl
+from pipelines import protocols
 from pipelines.protocols import PublishedDSL
 from tfdsl.algorithms import WeightState
 
@@ -16,6 +18,20 @@ def active_after(algorithm, gradient):
 
 
 ARGUMENTS = {"density": 0.5, "total_steps": 1000, "update_interval": 1}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "given", "active", "optimizer_state"),
+    [
+        ("clean", None, (), "reset"),
+        ("published", None, tuple(protocols.QUIRKS), "keep"),
+        ("published", ("bernoulli",), ("bernoulli",), "reset"),
+        ("published", (), (), "reset"),
+    ],
+)
+def test_quirks_that_are_on(protocol, given, active, optimizer_state):
+    assert protocols.active(protocol, given) == active
+    assert protocols.optimizer_state(active) == optimizer_state
 
 
 def test_without_ties_the_published_rule_is_dsl():

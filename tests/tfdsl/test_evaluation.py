@@ -188,6 +188,9 @@ def nan_in_row_three():
     [
         (np.ones((1, 4)), csr([[]], 4), csr([[1]], 4), [5], "4 items there are; received 5"),
         (np.ones((1, 4)), csr([[]], 4), csr([[1]], 4), [0], "received 0"),
+        (np.ones((1, 4)), csr([[]], 4), csr([[1]], 4), 2, "received 2"),
+        (np.ones((1, 4)), [[]], csr([[1]], 4), [1], "`seen` must be .*received list"),
+        (np.ones((4, 4)), csr([[]] * 4, 4), csr([[1]] * 4, 4).tocsc(), [1], "csc_array"),
         (np.ones((1, 4)), csr([[]], 4), csr([[1]], 4), [], r"received \[\]"),
         (np.ones((1, 4)), csr([[]], 5), csr([[1]], 4), [2], r"\(1, 5\) and \(1, 4\)"),
         (np.ones((1, 4)), csr([[]], 4), csr([[1]], 4).tocsc(), [2], "received csc_array"),

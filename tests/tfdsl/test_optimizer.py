@@ -36,6 +36,8 @@ def compiled(inner="adam", algorithm=None, mode="graph", **kwargs):
     model = small_model()
     optimizer = tfdsl.SparseOptimizer(inner, dsl() if algorithm is None else algorithm)
     model.compile(optimizer, loss="mse", **MODE[mode], **kwargs)
+    if mode == "eager":  # or the first gradients are of dense weights, and a warning says so
+        model.optimizer.build(model.trainable_variables)
     return model
 
 
@@ -195,6 +197,27 @@ def test_accumulated_batches_count_as_one_step_and_grow_by_their_sum():
     np.testing.assert_array_equal(mask_of(weight), [True, True, False, False])
     optimizer.apply([tf.constant([0.0, 0.0, 5.0, 2.0])], [weight])
     np.testing.assert_array_equal(mask_of(weight), [True, False, False, True])
+
+
+def test_eager_fit_warns_that_its_first_gradients_are_of_dense_weights():
+    with pytest.warns(UserWarning, match=r"call `optimizer\.build"):
+        model = small_model()
+        model.compile(tfdsl.SparseOptimizer("adam", dsl()), loss="mse", run_eagerly=True)
+        fit(model, 0, 1)
+
+
+def test_steps_are_counted_and_weight_decay_excluded_as_in_keras():
+    model = small_model()
+    inner = keras.optimizers.AdamW(0.01, weight_decay=0.5)
+    optimizer = tfdsl.SparseOptimizer(inner, dsl())
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.build(model.trainable_variables)
+    bias = model.trainable_variables[1]
+    bias.assign(tf.ones_like(bias))
+    pairs = [(tf.zeros(v.shape), v) for v in model.trainable_variables]
+    assert int(optimizer.apply_gradients(pairs)) == 1
+    assert int(optimizer.apply_gradients(pairs)) == 2
+    np.testing.assert_array_equal(bias, np.ones(8))
 
 
 def test_a_learning_rate_scheduler_callback_sets_the_inner_learning_rate():
@@ -446,19 +469,32 @@ def test_a_gradient_that_is_not_finite_changes_nothing_but_is_counted(mode):
 # ---- P7 -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", ["graph", "xla"])
-def test_density_one_gives_the_bits_of_plain_keras(mode):
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("inner", ["adam", "momentum", "nesterov", "rmsprop", "lion"])
+def test_density_one_gives_the_bits_of_plain_keras(mode, inner):
     results = []
+    make = {
+        "adam": lambda: keras.optimizers.Adam(0.01),
+        "momentum": lambda: keras.optimizers.SGD(0.01, momentum=0.9),
+        "nesterov": lambda: keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True),
+        "rmsprop": lambda: keras.optimizers.RMSprop(0.01),
+        "lion": lambda: keras.optimizers.Lion(0.01),
+    }[inner]
     for layer in (keras.layers.Dense, SparseDense):
         keras.utils.set_random_seed(1)
         model = small_model(layer)
-        optimizer = keras.optimizers.Adam(0.01)
+        optimizer = make()
         if layer is SparseDense:
             optimizer = tfdsl.SparseOptimizer(optimizer, dsl(1.0))
         model.compile(optimizer, loss="mse", **MODE[mode])
         fit(model, epochs=2)
         results.append(values(model.trainable_variables))
-    assert_equal(*results)
+    if inner == "rmsprop" and mode == "xla":
+        # XLA rounds a division by what stands around it, here the mask.
+        for ours, theirs in zip(*results, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+    else:
+        assert_equal(*results)
 
 
 # ---- P4 -------------------------------------------------------------------------------------
@@ -536,11 +572,25 @@ def test_a_run_that_was_killed_and_backed_up_ends_with_the_same_bits(tmp_path):
 
 
 def test_a_model_saved_before_its_first_step_becomes_sparse_when_it_is_loaded_and_fitted(tmp_path):
-    compiled(mode="eager").save(tmp_path / "model.keras")
+    compiled().save(tmp_path / "model.keras")
     with pytest.warns(UserWarning, match="Skipping variable loading"):  # as for any optimizer
         model = keras.models.load_model(tmp_path / "model.keras")
     fit(model, 0, 1)
     assert_sparse(model)
+
+
+def test_state_of_another_algorithm_is_left_out_with_a_warning(tmp_path):
+    model = compiled(algorithm=dsl(grow="accumulated_gradient"))
+    fit(model, 0, 4)
+    model.save_weights(tmp_path / "model.weights.h5")
+    other = compiled()
+    fit(other, 0, 1)
+    with pytest.warns(UserWarning, match="another algorithm"):
+        other.load_weights(tmp_path / "model.weights.h5")
+    assert_equal(masks_of(other), masks_of(model))
+    fit(other, 4, 5)
+    for sparse in other.optimizer.sparse_weights:
+        assert (sparse.ever_active.numpy() >= sparse.mask.numpy()).all()
 
 
 def test_an_optimizer_survives_its_configuration():
@@ -574,6 +624,36 @@ def test_an_inner_loss_scale_optimizer_is_refused_with_the_remedy():
     inner = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())
     with pytest.raises(ValueError, match=r"LossScaleOptimizer\(SparseOptimizer"):
         tfdsl.SparseOptimizer(inner, dsl())
+
+
+@pytest.mark.parametrize("inner", [None, tfdsl.SparseOptimizer("adam", dsl())])
+def test_no_inner_optimizer_or_a_sparse_one_is_refused(inner):
+    with pytest.raises(ValueError, match=r"`inner_optimizer` must be .*received (None|<)"):
+        tfdsl.SparseOptimizer(inner, dsl())
+
+
+def test_variables_the_optimizer_is_not_built_for_are_refused_by_name():
+    model, other = small_model(), small_model()
+    optimizer = tfdsl.SparseOptimizer("adam", dsl())
+    optimizer.build(model.trainable_variables)
+    weights = other.trainable_variables
+    with pytest.raises(ValueError, match=rf"other variables already; received {weights[0].path}"):
+        optimizer.apply([tf.zeros(w.shape) for w in weights], weights)
+
+
+def test_a_missing_gradient_is_refused_with_the_numbers():
+    model = small_model()
+    optimizer = tfdsl.SparseOptimizer("adam", dsl())
+    optimizer.build(model.trainable_variables)
+    with pytest.raises(ValueError, match="received 1 for 4 variables"):
+        optimizer.apply([tf.zeros([6, 8])], model.trainable_variables)
+
+
+def test_replicas_are_refused_in_one_line():
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = small_model()
+        with pytest.raises(ValueError, match=r"replicas yet; received .*MirroredStrategy"):
+            tfdsl.SparseOptimizer("adam", dsl()).build(model.trainable_variables)
 
 
 @pytest.mark.parametrize("algorithm", [None, "dsl", tfdsl.DSL, 0.2])

@@ -1,3 +1,5 @@
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -225,6 +227,49 @@ def test_frozen_layers_stay_frozen():
     assert [layer.trainable for layer in sparse.layers] == [False, True, True]
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class Freezable(keras.Model):
+    """Frozen after its construction, as a subclassed model is."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = Subclassed()
+        self.last = layers.Dense(2)
+
+    def build(self, input_shape):
+        self.inner.build(input_shape)
+        self.last.build((*input_shape[:-1], 3))
+
+    def call(self, x):
+        return self.last(self.inner(x))
+
+
+FREEZE = {
+    "one": lambda m: [(m.last, False)],
+    "a model": lambda m: [(m.inner, False)],
+    "all but one inside": lambda m: [(m.inner.tower, False), (m.inner.tower.steps[1], True)],
+    "outer only": lambda m: [(m.inner, False), (m.inner.first, True), (m.inner.tower, True)],
+    "a weight": lambda m: [(m.last.bias, False)],
+    "everything": lambda m: [(m, False), (m.last, True)],
+}
+
+
+@pytest.mark.parametrize("what", FREEZE)
+def test_what_is_frozen_in_a_subclassed_model_stays_frozen(what):
+    model = Freezable()
+    model.build((None, 5))
+    for part, trainable in FREEZE[what](model):
+        part.trainable = trainable
+    sparse = tfdsl.sparsify(model)
+    masks = {id(mask_of(w)) for w in sparse.weights}
+    assert [w.trainable for w in sparse.weights if id(w) not in masks] == [
+        w.trainable for w in model.weights
+    ]
+    assert len(sparse.trainable_weights) == len(model.trainable_weights)
+    ours, theirs = ([x.trainable for x in m._flatten_layers()] for m in (sparse, model))
+    assert ours == theirs
+
+
 def test_layers_made_afterwards_are_keras_own():
     tfdsl.sparsify(sequential())
     assert type(layers.Dense(3)) is layers.Dense
@@ -297,3 +342,233 @@ def test_a_model_whose_copy_has_other_weights_is_refused():
     model.build((None, 5))
     with pytest.raises(ValueError, match="other weights than the model"):
         tfdsl.sparsify(model)
+
+
+# ---- what layers know that is no weight ------------------------------------------------------
+
+WORDS = np.array([["a"], ["b c"], ["b c"], ["two\nlines"], ["never seen"]])
+NUMBERS = np.array([[1.0], [4.0], [9.0], [30.0], [2.0]], np.float32)
+
+
+def adapted(layer, data):
+    layer.adapt(data)
+    return layer
+
+
+# Each: makes the layer, and what it is adapted to and called with.
+PREPROCESSING = {
+    "normalization": (layers.Normalization, NUMBERS),
+    "discretization": (lambda: layers.Discretization(num_bins=3, output_mode="one_hot"), NUMBERS),
+    "string": (lambda: layers.StringLookup(output_mode="one_hot"), WORDS),
+    "integer": (lambda: layers.IntegerLookup(output_mode="multi_hot"), NUMBERS.astype(int)),
+    "tf-idf": (lambda: layers.StringLookup(output_mode="tf_idf"), WORDS),
+    "padded": (
+        lambda: layers.StringLookup(output_mode="tf_idf", max_tokens=9, pad_to_max_tokens=True),
+        WORDS,
+    ),
+    "text": (lambda: layers.TextVectorization(output_mode="count"), WORDS),
+    "given": (lambda: layers.StringLookup(vocabulary=["a", "b c"], output_mode="one_hot"), WORDS),
+}
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Preprocessed(keras.Model):
+    def __init__(self, what):
+        super().__init__()
+        self.what = what
+        self.before = PREPROCESSING[what][0]()
+        self.dense = layers.Dense(2)
+
+    def call(self, x):
+        return self.dense(self.before(x))
+
+    def get_config(self):
+        return {"what": self.what}
+
+
+def preprocessed(what, form):
+    make, data = PREPROCESSING[what]
+    inputs = layers.Input((1,), dtype="string" if data is WORDS else data.dtype.name)
+    if form == "subclassed":
+        model = Preprocessed(what)
+        if what != "given":
+            model.before.adapt(data[:4])
+        model(keras.ops.convert_to_tensor(data))
+        return model
+    before = make() if what == "given" else adapted(make(), data[:4])
+    if form == "sequential":
+        return keras.Sequential([inputs, before, layers.Dense(2)])
+    if form == "unbuilt":
+        return keras.Sequential([before, layers.Dense(2)])
+    return keras.Model(inputs, layers.Dense(2)(before(inputs)))
+
+
+@pytest.mark.parametrize("form", ["sequential", "functional", "subclassed"])
+@pytest.mark.parametrize("what", PREPROCESSING)
+def test_what_a_preprocessing_layer_has_learned_is_copied(what, form):
+    model = preprocessed(what, form)
+    x = keras.ops.convert_to_tensor(PREPROCESSING[what][1])
+    expected = model(x)
+    sparse = tfdsl.sparsify(model)
+    np.testing.assert_array_equal(sparse(x), expected)
+    np.testing.assert_array_equal(model(x), expected)
+    assert not {id(v) for v in sparse.variables} & {id(v) for v in model.variables}
+
+
+@pytest.mark.parametrize("what", PREPROCESSING)
+def test_what_a_layer_has_learned_is_copied_before_the_model_is_built(what):
+    model = preprocessed(what, "unbuilt")
+    x = keras.ops.convert_to_tensor(PREPROCESSING[what][1])
+    sparse = tfdsl.sparsify(model)
+    np.testing.assert_array_equal(sparse.layers[0](x), model.layers[0](x))
+
+
+@pytest.mark.parametrize("arguments", [{}, {"num_oov_indices": 0}, {"output_mode": "tf_idf"}])
+def test_a_layer_that_is_not_adapted_yet_can_be_later(arguments):
+    model = keras.Sequential([layers.StringLookup(**arguments), layers.Dense(2)])
+    table = tfdsl.sparsify(model).layers[0]
+    table.adapt(WORDS)
+    assert table.vocabulary_size() >= 4
+
+
+def test_state_that_a_layer_writes_into_files_is_copied():
+    @keras.saving.register_keras_serializable(package="tests")
+    class Remembers(layers.Layer):
+        words = ""
+
+        def call(self, x):
+            return x * len(self.words)
+
+        def save_assets(self, folder):
+            pathlib.Path(folder, "words").write_text(self.words)
+
+        def load_assets(self, folder):
+            self.words = pathlib.Path(folder, "words").read_text()
+
+    model = keras.Sequential([layers.Input((5,)), Remembers(), layers.Dense(2)])
+    model.layers[0].words = "four"
+    np.testing.assert_array_equal(tfdsl.sparsify(model)(X), model(X))
+
+
+def test_batch_normalization_is_copied_not_shared():
+    model = keras.Sequential([layers.Input((5,)), layers.BatchNormalization(), layers.Dense(2)])
+    model(X, training=True)
+    sparse = tfdsl.sparsify(model)
+    np.testing.assert_array_equal(sparse(X), model(X))
+    before = model.layers[0].moving_mean.numpy()
+    sparse(X + 3.0, training=True)
+    np.testing.assert_array_equal(model.layers[0].moving_mean, before)
+
+
+def test_a_seed_stays():
+    model = keras.Sequential([layers.Input((5,)), layers.Dropout(0.5, seed=3), layers.Dense(2)])
+    assert tfdsl.sparsify(model).layers[0].seed == 3
+
+
+# ---- models that are sparse already ----------------------------------------------------------
+
+
+def half_sparse(model):
+    """Gives every mask some zeros, as training does."""
+    for weight in model.weights:
+        if mask_of(weight) is not None:
+            mask = np.arange(np.prod(weight.shape)).reshape(weight.shape) % 2 == 0
+            mask_of(weight).assign(mask)
+            weight.assign(np.where(mask, weight, 0.0))
+    return model
+
+
+def assert_equal_weights(ours, theirs):
+    for a, b in zip(ours.weights, theirs.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@KINDS
+def test_a_sparse_model_keeps_its_masks(kind, tmp_path):
+    sparse = half_sparse(tfdsl.sparsify(MODELS[kind][0]()))
+    again = tfdsl.sparsify(sparse)
+    assert n_masks(again) == MODELS[kind][1]
+    assert_equal_weights(again, sparse)
+    np.testing.assert_array_equal(again(X), sparse(X))
+    again.save(tmp_path / "model.keras")
+    assert_equal_weights(keras.models.load_model(tmp_path / "model.keras"), sparse)
+    assert "__new__" not in vars(layers.Dense)
+
+
+def test_a_sparse_model_inside_a_dense_one_keeps_its_masks(tmp_path):
+    inner = half_sparse(tfdsl.sparsify(subclassed()))
+    model = keras.Sequential([layers.Input((5,)), inner, layers.Dense(2)])
+    sparse = tfdsl.sparsify(model)
+    assert n_masks(sparse) == 5
+    np.testing.assert_array_equal(sparse(X), model(X))
+    sparse.save(tmp_path / "model.keras")
+    assert_equal_weights(keras.models.load_model(tmp_path / "model.keras"), sparse)
+
+
+def test_dense_layers_beside_sparse_ones_get_masks():
+    model = keras.Sequential(
+        [layers.Input((5,)), SparseDense(4, sparse_bias=True), layers.Dense(2)]
+    )
+    half_sparse(model)
+    sparse = tfdsl.sparsify(model)
+    assert n_masks(sparse) == 3
+    assert sparse.layers[1].kernel_mask.numpy().all()
+    assert not sparse.layers[0].kernel_mask.numpy().all()
+    assert_equal_weights(sparse.layers[0], model.layers[0])
+    np.testing.assert_array_equal(sparse(X), model(X))
+
+
+def test_a_model_that_sparsifies_a_part_of_itself_can_be_sparsified():
+    class Partly(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.part = tfdsl.sparsify(sequential())
+            self.last = layers.Dense(2)
+
+        def build(self, input_shape):
+            self.last.build((None, 2))
+
+        def call(self, x):
+            return self.last(self.part(x))
+
+    model = Partly()
+    model.build((None, 5))
+    sparse = tfdsl.sparsify(model)
+    assert n_masks(sparse) == 3
+    np.testing.assert_array_equal(sparse(X), model(X))
+
+
+# ---- the rest --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["argument", "enable_lora"])
+def test_a_layer_with_lora_is_refused_and_the_remedy_works(late, tmp_path):
+    def make(rank=None):
+        return keras.Sequential([layers.Input((5,)), layers.Dense(4, lora_rank=rank, name="low")])
+
+    model = make() if late else make(2)
+    if late:
+        model.layers[0].enable_lora(2)
+    model.layers[0].lora_kernel_b.assign(np.ones((2, 4)))
+    with pytest.raises(ValueError, match=r"'low' has LoRA of rank 2.*without lora_rank"):
+        tfdsl.sparsify(model)
+    model.save_weights(tmp_path / "model.weights.h5")
+    merged = make()
+    merged.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_allclose(tfdsl.sparsify(merged)(X), model(X), rtol=1e-5)
+
+
+def test_the_copy_is_not_compiled_and_the_model_stays_so():
+    model = sequential()
+    model.compile("sgd", loss="mse")
+    assert not tfdsl.sparsify(model).compiled
+    assert model.compiled
+
+
+def test_dense_weights_in_a_file_are_loaded_before_sparsify(tmp_path):
+    model, other = sequential(), sequential()
+    model.save_weights(tmp_path / "model.weights.h5")
+    with pytest.raises(ValueError):
+        tfdsl.sparsify(other).load_weights(tmp_path / "model.weights.h5")
+    other.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(tfdsl.sparsify(other)(X), model(X))

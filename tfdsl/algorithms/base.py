@@ -25,7 +25,8 @@ class Algorithm(schedules.Serializable):
 
     Args:
         density: share of active weights, in (0, 1]; or a schedule of it (`tfdsl.schedules`, or a
-            pruning schedule of tensorflow-model-optimization, which also says when to update).
+            pruning schedule of tensorflow-model-optimization, of which only `GradualMagnitude`
+            also takes the steps to prune at).
         distribution: how the budget is shared among tensors: "uniform", "erk" or "global".
         init: initial mask: "exact" (random, exactly round(density * size) entries), "bernoulli"
             (random, each entry by itself, so that only the expected count is the budget; this

@@ -74,7 +74,7 @@ GROW: dict[str, Callable[[WeightState, Tensor], Tensor]] = {
 
 def check(name: str, value: str, known: dict[str, Callable[..., Tensor]]) -> str:
     """Returns `value` if it is one of `known`; else raises ValueError."""
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise ValueError(f"`{name}` must be one of {', '.join(known)}; received {value!r}.")
     return value
 

@@ -56,6 +56,12 @@ class DynamicSparse(Algorithm):
             update_interval, end=update_end
         )
         self.ratio = schedules.get("update_ratio", update_ratio)
+        for end in (getattr(self.ratio, "initial", self.ratio.final), self.ratio.final):
+            if not 0.0 <= end <= 1.0:
+                raise ValueError(
+                    f"`update_ratio` must stay in [0, 1]; received {update_ratio!r}, which goes to "
+                    f"{end}."
+                )
         self._ratio_config = schedules.to_config(update_ratio, self.ratio)
         if self.ratio is not update_ratio:  # a number
             self.ratio = self._anneal(self.ratio.final)

@@ -34,6 +34,11 @@ class OneShotMagnitude(_MagnitudePruning):
     """
 
     def __init__(self, density: float, *, prune_step: int, **kwargs: Any) -> None:
+        if isinstance(density, schedules.Schedule) or schedules.is_tfmot(density):
+            raise ValueError(
+                f"OneShotMagnitude prunes at one step, so its density must be a number in (0, 1]; "
+                f"received {density!r}. Use GradualMagnitude for a schedule."
+            )
         schedules.check_share("density", density)
         self.prune_step = schedules.check_count("prune_step", prune_step)
         self.final_density = density

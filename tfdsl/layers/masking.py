@@ -1,7 +1,9 @@
 """How a weight and its mask belong together: the mask is the weight's constraint.
 
 Keras applies a variable's constraint after every step of any optimizer. So a masked weight is
-zero off its mask whichever optimizer trains it, and whoever holds the weight finds its mask.
+zero off its mask whichever optimizer trains it, and whoever holds the weight finds its mask. (An
+optimizer with `use_ema=True` averages values from before the constraint and writes them back at
+the end of `fit`: it belongs inside a `SparseOptimizer`, which masks the average.)
 """
 
 from typing import Any
@@ -35,7 +37,8 @@ def add_mask(layer: keras.layers.Layer, weight: keras.Variable) -> keras.Variabl
     a `SparseOptimizer` is built, and the layer's attribute `<weight's name>_mask`. It is saved and
     loaded with the layer. (A subclass of Keras's Dense, EinsumDense or Embedding must also take
     `save_own_variables` and `load_own_variables` from `keras.layers.Layer`: those layers write a
-    fixed list of weights of their own.)
+    fixed list of weights of their own.) A weights file of the layer without masks does not load
+    into it; for a whole model, load the file into the dense model, then `tfdsl.sparsify` that.
 
     Example:
         class Scale(keras.layers.Layer):
@@ -45,14 +48,31 @@ def add_mask(layer: keras.layers.Layer, weight: keras.Variable) -> keras.Variabl
 
     Args:
         layer: the layer that owns the weight, not yet built.
-        weight: a trainable floating-point weight of the layer.
+        weight: a trainable floating-point weight of the layer; in a layer frozen by
+            `trainable=False` any floating-point weight.
 
     Returns:
         The mask.
 
     Raises:
-        ValueError: the weight is a scalar or has a mask already.
+        ValueError: the weight is not such a weight, is a scalar, or has a mask already.
     """
+    if not isinstance(weight, keras.Variable):
+        raise ValueError(
+            f"add_mask takes a weight of the layer {layer.name!r}, a keras.Variable; received "
+            f"{' '.join(repr(weight).split())}. Make one with layer.add_weight(shape=...)."
+        )
+    if not keras.backend.is_float_dtype(weight.dtype):
+        raise ValueError(
+            f"Only a floating-point weight can be sparse; received the weight {weight.path!r} of "
+            f"dtype {weight.dtype}. Make it with layer.add_weight(..., dtype='float32')."
+        )
+    # In a frozen layer Keras makes every weight not trainable, until the layer is thawed.
+    if layer.trainable and not weight.trainable:
+        raise ValueError(
+            f"Only a trainable weight can be sparse; received the weight {weight.path!r}, which "
+            "is not. Make it with layer.add_weight(..., trainable=True), or give it no mask."
+        )
     if len(weight.shape) == 0:
         raise ValueError(f"A scalar cannot be sparse; received the weight {weight.path!r}.")
     if mask_of(weight) is not None:

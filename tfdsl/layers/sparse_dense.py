@@ -5,20 +5,24 @@ from typing import Any
 import keras
 
 from tfdsl.layers.masking import add_mask
+from tfdsl.layers.without_lora import WithoutLora
 
 
 @keras.saving.register_keras_serializable(package="tfdsl")
-class SparseDense(keras.layers.Dense):
+class SparseDense(WithoutLora, keras.layers.Dense):
     """`keras.layers.Dense` whose kernel has a mask, trained sparse by a `SparseOptimizer`.
 
     Args:
-        *args: as for `keras.layers.Dense`.
+        *args: as for `keras.layers.Dense`, but no LoRA.
         sparse_bias: whether the bias has a mask too (the published DSL masks it; it saves next
             to nothing).
         **kwargs: as for `keras.layers.Dense`.
 
     Example:
         layer = tfdsl.layers.SparseDense(64, activation="relu")
+
+    Raises:
+        ValueError: `lora_rank` is given.
 
     Input shape: (batch, ..., input_dim). Output shape: (batch, ..., units).
     """

@@ -5,21 +5,25 @@ from typing import Any
 import keras
 
 from tfdsl.layers.masking import add_mask
+from tfdsl.layers.without_lora import WithoutLora
 
 
 @keras.saving.register_keras_serializable(package="tfdsl")
-class SparseEmbedding(keras.layers.Embedding):
+class SparseEmbedding(WithoutLora, keras.layers.Embedding):
     """`keras.layers.Embedding` whose table has a mask, trained sparse by a `SparseOptimizer`.
 
     The table is zero off its mask, so a look-up needs no mask and the gradient stays
     `tf.IndexedSlices` of the rows that were looked up.
 
     Args:
-        *args: as for `keras.layers.Embedding`.
+        *args: as for `keras.layers.Embedding`, but no LoRA.
         **kwargs: as for `keras.layers.Embedding`.
 
     Example:
         layer = tfdsl.layers.SparseEmbedding(input_dim=1000, output_dim=64)
+
+    Raises:
+        ValueError: `lora_rank` is given.
 
     Input shape: (batch, ...) of integers below input_dim. Output shape: (batch, ..., output_dim).
     """

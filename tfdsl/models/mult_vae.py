@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfdsl import schedules
 from tfdsl.layers import SparseDense
 
 
@@ -44,6 +45,9 @@ class MultVAE(keras.Model):
         sparse_bias: whether biases have masks too, as the published DSL does.
         seed: seed of dropout and of the latent draws; also of the initial weights.
 
+    Raises:
+        ValueError: an argument outside its range; the message repeats it.
+
     Example:
         model = tfdsl.models.MultVAE(n_items=3668)
         model.compile(
@@ -65,6 +69,13 @@ class MultVAE(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        counts = {"n_items": n_items, "hidden": hidden, "latent": latent}
+        for argument, count in (counts | {"anneal_steps": anneal_steps}).items():
+            schedules.check_count(argument, count)
+        if not 0.0 <= dropout < 1.0:
+            raise ValueError(f"`dropout` must be in [0, 1); received {dropout!r}.")
+        if not beta >= 0.0:
+            raise ValueError(f"`beta` must be 0 or more; received {beta!r}.")
         self.n_items, self.hidden, self.latent = n_items, hidden, latent
         self.dropout, self.beta, self.anneal_steps = dropout, beta, anneal_steps
         self.sparse_bias, self.seed = sparse_bias, seed

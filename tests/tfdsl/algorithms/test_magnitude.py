@@ -114,7 +114,10 @@ def test_an_algorithm_survives_its_configuration(algorithm):
     ("make", "received"),
     [
         (lambda: OneShotMagnitude(0.0, prune_step=5), r"received 0\.0"),
-        (lambda: OneShotMagnitude(schedules.Linear(1.0, 0.5, end=5), prune_step=5), "received <"),
+        (
+            lambda: OneShotMagnitude(schedules.Linear(1.0, 0.5, end=5), prune_step=5),
+            r"must be a number in \(0, 1\]; received <",
+        ),
         (lambda: OneShotMagnitude(0.5, prune_step=0), "received 0"),
         (lambda: GradualMagnitude(1.5, total_steps=100), r"received 1\.5"),
         (lambda: GradualMagnitude(0.5, total_steps=-4), "received -4"),

@@ -133,6 +133,12 @@ def test_a_density_schedule_must_end_inside_the_range():
         StaticSparse(schedules.Linear(1.0, 0.0, end=5))
 
 
+def test_masks_that_never_change_take_no_schedule():
+    with pytest.raises(ValueError, match=r"constant schedule; received <"):
+        StaticSparse(schedules.Linear(0.8, 0.1, end=4))
+    assert StaticSparse(schedules.Constant(0.8)).density.final == 0.8
+
+
 def test_an_own_algorithm_overrides_only_update():
     class KeepFirst(Algorithm):
         def update(self, state, budget, step, seed):

@@ -152,6 +152,36 @@ def test_a_mask_on_a_scalar_is_refused():
         add_mask(layer, weight)
 
 
+@pytest.mark.parametrize("value", [3, np.ones((2, 2)), tf.ones((2, 2)), tf.Variable([1.0])])
+def test_a_mask_on_anything_but_a_weight_is_refused(value):
+    with pytest.raises(ValueError, match=r"received .*layer\.add_weight") as error:
+        add_mask(keras.layers.Layer(), value)
+    assert " ".join(repr(value).split()) in str(error.value)
+
+
+def test_a_mask_on_integers_is_refused():
+    layer = keras.layers.Layer()
+    weight = layer.add_weight(shape=(3,), dtype="int32", name="counts")
+    with pytest.raises(ValueError, match=r"received the weight '.*counts' of dtype int32\. Make"):
+        add_mask(layer, weight)
+
+
+def test_a_mask_on_a_weight_that_is_not_trained_is_refused():
+    layer = keras.layers.Layer()
+    weight = layer.add_weight(shape=(3,), trainable=False, name="mean")
+    with pytest.raises(ValueError, match=r"mean', which is not\. Make it.*trainable=True"):
+        add_mask(layer, weight)
+
+
+@pytest.mark.parametrize("make", [Scale, lambda **kwargs: SparseDense(3, **kwargs)])
+def test_a_frozen_layer_can_be_built_and_thawed(make):
+    layer = make(trainable=False)
+    layer.build((None, 5))
+    assert not layer.trainable_weights
+    layer.trainable = True
+    assert mask_of(layer.trainable_weights[0]) is not None
+
+
 # ---- the constraint -------------------------------------------------------------------------
 
 
@@ -181,3 +211,16 @@ def test_a_plain_keras_optimizer_keeps_a_sparse_layer_sparse(optimizer):
     kernel = ops.convert_to_numpy(layer.kernel.value)
     assert (kernel[~mask] == 0.0).all()
     assert (kernel >= 0.0).all()
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "inside SparseOptimizer"])
+def test_a_moving_average_is_masked_inside_a_sparse_optimizer_only(inside):
+    optimizer = keras.optimizers.Adam(0.1, use_ema=True)
+    if inside:
+        optimizer = tfdsl.SparseOptimizer(optimizer, tfdsl.StaticSparse(0.5))
+    model = keras.Sequential([keras.Input((5,)), SparseDense(4)])
+    model.layers[0].kernel_mask.assign(np.arange(20).reshape(5, 4) % 2 == 0)
+    model.compile(optimizer, loss="mse", jit_compile=False)
+    model.fit(np.ones((4, 5)), np.ones((4, 4)), epochs=2, verbose=0)
+    kernel, mask = (w.numpy() for w in (model.layers[0].kernel, model.layers[0].kernel_mask))
+    assert (kernel[~mask] == 0.0).all() == inside

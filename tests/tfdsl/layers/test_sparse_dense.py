@@ -73,3 +73,17 @@ def test_a_layer_survives_its_configuration():
     again.build((None, 4))
     assert isinstance(mask_of(again.bias), keras.Variable)
     assert isinstance(again.kernel.constraint.inner, keras.constraints.NonNeg)
+
+
+def test_lora_is_refused_when_the_layer_is_made():
+    with pytest.raises(ValueError, match=r"'low' takes no LoRA, received rank 2.*lora_rank"):
+        SparseDense(5, lora_rank=2, name="low")
+
+
+def test_lora_is_refused_when_the_layer_is_built():
+    layer = SparseDense(5, name="low")
+    layer.build((None, 4))
+    weights = len(layer.weights)
+    with pytest.raises(ValueError, match="'low' takes no LoRA, received rank 3"):
+        layer.enable_lora(3)
+    assert len(layer.weights) == weights

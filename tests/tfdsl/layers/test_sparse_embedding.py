@@ -72,3 +72,17 @@ def test_a_layer_survives_its_configuration():
     assert again.get_config() == layer.get_config()
     again.build()
     assert isinstance(again.embeddings.constraint.inner, keras.constraints.UnitNorm)
+
+
+def test_lora_is_refused_when_the_layer_is_made():
+    with pytest.raises(ValueError, match=r"'low' takes no LoRA, received rank 2.*lora_rank"):
+        SparseEmbedding(6, 4, lora_rank=2, name="low")
+
+
+def test_lora_is_refused_when_the_layer_is_built():
+    layer = SparseEmbedding(6, 4, name="low")
+    layer.build()
+    weights = len(layer.weights)
+    with pytest.raises(ValueError, match="'low' takes no LoRA, received rank 3"):
+        layer.enable_lora(3)
+    assert len(layer.weights) == weights

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tfdsl.layers import mask_of
@@ -64,6 +65,21 @@ def test_equal_seeds_give_equal_models_and_draws():
     x = rows()
     np.testing.assert_array_equal(first(x, training=True), second(x, training=True))
     assert not np.array_equal(first(x), other(x))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_items": 0}, "`n_items`.*received 0"),
+        ({"latent": 2.5}, "`latent`.*received 2.5"),
+        ({"anneal_steps": 0}, "`anneal_steps`.*received 0"),
+        ({"dropout": 1.0}, "`dropout`.*received 1.0"),
+        ({"beta": -1.0}, "`beta`.*received -1.0"),
+    ],
+)
+def test_a_bad_argument_is_refused_with_its_value(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        MultVAE(**({"n_items": 5} | arguments))
 
 
 def test_a_model_survives_saving(tmp_path):

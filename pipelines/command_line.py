@@ -1,0 +1,52 @@
+"""What the commands share: whatever stops one ends in a single line on stderr."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from absl import app, flags, logging
+
+from data.errors import DataError
+
+
+def run(main: Callable[[list[str]], None], help_command: str) -> NoReturn:
+    """Parses the flags, calls `main` with the other arguments, and exits.
+
+    Args:
+        main: raises `app.UsageError` for wrong usage, ValueError for a wrong value.
+        help_command: what to call for help; wrong usage names it, and exits with status 2.
+    """
+
+    def refuse(error: Exception) -> NoReturn:
+        line = " ".join(str(error).split()).rstrip(".")
+        print(f"error: {line}; {help_command} explains.", file=sys.stderr)
+        sys.exit(2)
+
+    def parse(argv: Sequence[str]) -> list[str]:
+        try:
+            return flags.FLAGS(argv)
+        except flags.Error as error:
+            refuse(error)
+
+    def guarded(argv: list[str]) -> None:
+        logging.set_verbosity(logging.WARNING)  # TensorFlow reports every checkpoint it writes
+        try:
+            main(argv[1:])
+        except app.UsageError as error:  # absl's own answer is the help of all flags
+            refuse(error)
+        except (ValueError, DataError, OSError) as error:
+            sys.exit(f"error: {error}")
+        except KeyboardInterrupt:
+            sys.exit("interrupted; the same command goes on from here")
+
+    app.run(guarded, flags_parser=parse)
+
+
+def quirks(given: list[str] | None) -> tuple[str, ...] | None:
+    """Returns the value of a --quirks flag: None if it was not given, () if it was empty."""
+    return None if given is None else tuple(quirk for quirk in given if quirk)
+
+
+def say(line: str) -> None:
+    """Prints progress, to stderr at once."""
+    print(line, file=sys.stderr, flush=True)

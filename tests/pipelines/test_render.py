@@ -1,0 +1,27 @@
+from pipelines import render
+
+
+def result(commit="a" * 40, processor="one", gpus=(), keras="3.15.1"):
+    packages = {"tensorflow": "2.21.0", "keras": keras}
+    made = {"packages": packages, "python": "3.11.7", "gpus": list(gpus), "cores": 2}
+    return {"environment": made | {"processor": processor, "commit": commit}}
+
+
+def test_one_machine_and_commit_are_named_once():
+    assert render.made_with([result(), result()]) == (
+        "TensorFlow 2.21.0, Keras 3.15.1, Python 3.11.7, on one (2 cores), commit aaaaaaaaaa"
+    )
+
+
+def test_every_commit_is_named_with_its_runs():
+    runs = [result(), result("b" * 40 + "-modified"), result(), result("unknown")]
+    text = render.made_with(runs)
+    assert text.endswith("commit aaaaaaaaaa (2), bbbbbbbbbb-modified (1), unknown (1)")
+
+
+def test_every_machine_and_version_is_named():
+    text = render.made_with([result(), result(gpus=["H200"]), result(keras="3.15.2")])
+    cpu, gpu, newer = text.split("; ")
+    assert cpu.endswith("Keras 3.15.1, Python 3.11.7, on one (2 cores), commit aaaaaaaaaa (1)")
+    assert gpu.endswith("Keras 3.15.1, Python 3.11.7, on H200 (2 cores), commit aaaaaaaaaa (1)")
+    assert newer.endswith("Keras 3.15.2, Python 3.11.7, on one (2 cores), commit aaaaaaaaaa (1)")
