@@ -19,7 +19,7 @@ class Serializable:
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        raise NotImplementedError
+        raise NotImplementedError  # what every subclass says for itself
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -92,7 +92,7 @@ class _Ramp(Serializable):
 
     def _share_left(self, done: Tensor) -> Tensor:
         """Maps the share of the way done, in [0, 1], to the share of the change to come."""
-        raise NotImplementedError
+        raise NotImplementedError  # what every subclass says for itself
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -60,6 +60,7 @@ def sparsify(model: keras.Model) -> keras.Model:
         with _as_made(layers), _sparse_construction() as made:
             copy = anew(model)
     except (NotImplementedError, TypeError) as error:
+        # Keras raises the one where a class needs a get_config, a constructor the other.
         raise ValueError(
             f"The model {model.name!r} ({type(model).__name__}) cannot be copied: {error} "
             "Give its class a get_config (Keras needs one to save it as well), or build it with "

@@ -82,6 +82,7 @@ class Algorithm(schedules.Serializable):
             step: int64 scalar, the optimizer's step, counted from 1.
             seed: uint32 scalar, different for every weight and step.
         """
+        # Not abstract for Python: StaticSparse, without `updates`, never comes here.
         raise NotImplementedError
 
     def densities(self, shapes: Sequence[tuple[int, ...]]) -> list[float]:
