@@ -12,7 +12,9 @@ usage() {
 Usage: ./reproduce.sh [COMMAND]
 
   (nothing)              make the table multvae-synthetic: small, fit for a CPU, no download
-  list                   list the tables: multvae-synthetic, multvae-ml1m
+  list                   list the tables: multvae-synthetic, multvae-ml1m, multvae-citeulike,
+                         lightgcn-gowalla, lightgcn-yelp2018, lightgcn-amazon-book,
+                         neumf-ml1m, neumf-citeulike
   table NAME [flags]     make one table; finished runs are kept, interrupted ones go on
   test [pytest flags]    ruff, mypy and pytest, as continuous integration runs them
   -h, --help, help       this text
@@ -20,11 +22,12 @@ Usage: ./reproduce.sh [COMMAND]
 Flags of table:
   --data_dir=FOLDER      data sets that you have, a folder each (ml-1m/); else downloaded
   --out=FOLDER           where the table's folder is made (runs)
-  --budget=short|full    short, for two cores (the default), or the published length
+  --budget=short|full    short (the default; LightGCN wants a GPU), or the published length
   --protocol=clean|published
                          our protocol (the default), or the published code's with its quirks
   --quirks=A,B           under published, the quirks to keep (default: all; --quirks= for none):
-                         bernoulli, masked_bias, warm_moments, shrinking_budget
+                         bernoulli, masked_bias, warm_moments, shrinking_budget,
+                         test_selection, fixed_negatives, file_order, last_batch
   --seeds=N              run everything with the seeds 0 to N - 1 (1)
 
 The first call installs the versions of constraints.txt into .venv beside this script (some

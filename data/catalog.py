@@ -23,6 +23,9 @@ class DataSet:
         citation: What a publication should cite.
         folder: Name of the folder with the files, below a data directory or the cache.
         counts: Sizes that a reader checks, e.g. `{"interactions": 1000209, "users": 6040}`.
+        pairs_sha256: By part of the data set, SHA-256 of its (user, item) pairs as little-endian
+            int32, sorted, which neither the archive's format nor the order of lines changes;
+            computed from copies with the official counts. Parts are missing where none was there.
     """
 
     name: str
@@ -36,6 +39,7 @@ class DataSet:
     citation: str
     folder: str
     counts: Mapping[str, int] = dataclasses.field(hash=False)
+    pairs_sha256: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
 
 _TFDS = (
@@ -66,6 +70,8 @@ def _lightgcn(
     items: int,
     train: int,
     test: int,
+    train_sha256: str | None = None,
+    test_sha256: str | None = None,
 ) -> DataSet:
     """A data set in LightGCN's split; `train` and `test` are numbers of interactions."""
     return DataSet(
@@ -86,6 +92,11 @@ def _lightgcn(
             "users": users,
             "items": items,
         },
+        pairs_sha256={
+            part: digest
+            for part, digest in (("train", train_sha256), ("test", test_sha256))
+            if digest is not None
+        },
     )
 
 
@@ -102,6 +113,32 @@ _ALL = (
         citation=_HARPER,
         folder="ml-1m",
         counts={"interactions": 1_000_209, "users": 6_040, "items": 3_706},
+    ),
+    DataSet(
+        name="ml-1m-ncf",
+        title="MovieLens 1M (NCF's leave-one-out split)",
+        homepage="https://github.com/hexiangnan/neural_collaborative_filtering",
+        url="https://github.com/hexiangnan/neural_collaborative_filtering/archive/refs/heads/"
+        "master.zip",
+        archive_folder="neural_collaborative_filtering-master/Data",
+        sha256=None,
+        checksum_note=_GITHUB,
+        licence=_GROUPLENS,
+        citation=f"{_HARPER} Split: X. He et al. Neural Collaborative Filtering. WWW 2017. "
+        "doi:10.1145/3038912.3052569",
+        folder="ml-1m-ncf",
+        counts={
+            "train_interactions": 994_169,
+            "test_interactions": 6_040,
+            "negative_interactions": 597_960,
+            "users": 6_040,
+            "items": 3_706,
+        },
+        pairs_sha256={
+            "train": "8039e7d66d8e11cc1e61e31c68aa6194d73b885a37d97f33b51e8ef11e5eabf4",
+            "test": "8c0ee2aab29331d67fb40147c1f3923ea7e9b884aa7d1ecb06589a97550d6739",
+            "negative": "b7c7e612e8add8052a668e113f7ec7025e3f83dddf6fde4176ba77a089e0c435",
+        },
     ),
     DataSet(
         name="ml-100k",
@@ -129,6 +166,7 @@ _ALL = (
         "Regularization for Tag Recommendation. IJCAI 2013.",
         folder="citeulike-t",
         counts={"interactions": 134_860, "users": 7_947, "items": 25_975},
+        pairs_sha256={"": "6297f827c79b656b1e5d4116ff58f7fef753804e9fdd0a3e6f2960867e1a7532"},
     ),
     DataSet(
         name="foursquare",
@@ -154,6 +192,8 @@ _ALL = (
         items=40_981,
         train=810_128,
         test=217_242,
+        train_sha256="f44cff05ba25a6ccaac60444d7cce50aecd50831597ace016f35cc309045682d",
+        test_sha256="49228ae5460098301b646682534c1e0ec34f811c49e0e3740f16f7760c8f512d",
     ),
     _lightgcn(
         "yelp2018",
@@ -164,6 +204,8 @@ _ALL = (
         items=38_048,
         train=1_237_259,
         test=324_147,
+        train_sha256="e2f2f50836855d94a19497557e7cd917c5809cfa2b3318ab04e388e08d825213",
+        test_sha256="02cbbfe351ce3b5e74aa3644ae16d85e7e51a89374d151504d475b4b879cc29e",
     ),
     _lightgcn(
         "amazon-book",

@@ -6,3 +6,7 @@ class DataError(RuntimeError):
 
     The message is one line: what was looked for or found, where, and the remedy.
     """
+
+
+class MissingDataError(DataError):
+    """Data that is not on this machine and cannot be fetched."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator
 from typing import IO
 
 from data import catalog
-from data.errors import DataError
+from data.errors import DataError, MissingDataError
 
 
 def locate(name: str, data_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:
@@ -28,14 +28,15 @@ def locate(name: str, data_dir: str | os.PathLike[str] | None = None) -> pathlib
 
     Raises:
         ValueError: If the catalogue has no such data set.
-        DataError: If the folder is not in `data_dir`, or cannot be downloaded whole: offline,
-            refused, wrong checksum, not an archive, no official place. Nothing is left behind.
+        MissingDataError: If the folder is not in `data_dir`, or cannot be downloaded whole:
+            offline, refused, wrong checksum, not an archive, no official place. Nothing is left
+            behind.
     """
     entry = catalog.get(name)
     if data_dir is not None:
         folder = pathlib.Path(data_dir).expanduser() / entry.folder
         if not folder.is_dir():
-            raise DataError(
+            raise MissingDataError(
                 f"{entry.title} is not in {data_dir}: {folder} is no folder; pass as --data_dir "
                 f"the directory that contains {entry.folder!r}, or leave it out to download"
             )
@@ -52,7 +53,7 @@ def _fetch(entry: catalog.DataSet, cache: pathlib.Path, folder: pathlib.Path) ->
     by_hand = f"put its files into a folder {entry.folder!r} and pass the directory above it as "
     by_hand += "--data_dir, or set TFDSL_DATA to it"
     if entry.url is None:
-        raise DataError(
+        raise MissingDataError(
             f"{entry.title} has no official download ({entry.checksum_note}) See "
             f"{entry.homepage} for how to get it, then {by_hand}"
         )
@@ -72,7 +73,7 @@ def _fetch(entry: catalog.DataSet, cache: pathlib.Path, folder: pathlib.Path) ->
         if isinstance(error.__context__, urllib.error.HTTPError):
             error.__context__.close()  # get_file leaves the refused response open
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(
+        raise MissingDataError(
             f"could not fetch {entry.title} from {entry.url} into {cache}: {reason}; "
             f"download it by hand, {by_hand}"
         ) from None

@@ -1,12 +1,13 @@
 """What the commands share: whatever stops one ends in a single line on stderr."""
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
 from data.errors import DataError
+from pipelines import checks
 
 
 def run(main: Callable[[list[str]], None], help_command: str) -> NoReturn:
@@ -45,6 +46,27 @@ def run(main: Callable[[list[str]], None], help_command: str) -> NoReturn:
 def quirks(given: list[str] | None) -> tuple[str, ...] | None:
     """Returns the value of a --quirks flag: None if it was not given, () if it was empty."""
     return None if given is None else tuple(quirk for quirk in given if quirk)
+
+
+def settings(given: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the value of a --settings flag, NAME=VALUE each, as the defaults' types.
+
+    Raises:
+        ValueError: no such name, or a value of another type.
+    """
+    values = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        checks.one_of("settings", name, defaults)
+        kind = type(defaults[name])
+        try:
+            values[name] = kind(value)
+        except ValueError:
+            raise ValueError(
+                f"The setting {name} takes {kind.__name__}, such as {name}={defaults[name]}; "
+                f"received {value!r}."
+            ) from None
+    return values
 
 
 def say(line: str) -> None:

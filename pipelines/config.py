@@ -14,32 +14,55 @@ from tfdsl.algorithms.base import OPTIMIZER_STATES
 from tfdsl.distributions import DISTRIBUTIONS
 from tfdsl.schedules import check_count
 
+DENSE = ("dense", "narrow")
+# What runs of one model can set beside what all can, and what holds if they do not.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "multvae": {"anneal_steps": 200_000},
+    "lightgcn": {
+        "width": 64,
+        "layers": 3,
+        "regularization": 1e-4,
+        "gather": "float32",
+        "uniform": "interactions",
+        "sampling": "device",
+    },
+    "neumf": {
+        "factors": 16,
+        "mlp_factors": 16,
+        "dropout": 0.2,
+        "negatives": 4,
+        "sampling": "device",
+    },
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
     """One training run. Two runs with equal configurations give equal numbers on one machine.
 
     Attributes:
-        data: data set, a key of `pipelines.vae_task.DATA`.
-        model: name of the model, a key of `pipelines.train.TASKS`.
-        algorithm: "dense", or a key of `ALGORITHMS`.
+        data: data set, a key of the `DATA` of the model's task.
+        model: name of the model, a key of `SETTINGS`.
+        algorithm: "dense"; "narrow", a dense model of fewer neurons or columns that has as many
+            parameters as a sparse one of that density; or a key of `ALGORITHMS`.
         density: share of active weights in the masked tensors; 1.0 for "dense".
         seed: seed of weights, masks, batches, dropout; 0 to 2**32 - 1.
-        epochs: passes over the training users.
-        batch_size: users a step.
+        epochs: passes over the training users (MultVAE) or interactions.
+        batch_size: users, or interactions, a step.
         learning_rate: Adam's.
+        final_learning_rate: what it falls to, along a cosine over all steps; None: it stays.
         update_interval: optimizer steps between two updates of the masks.
         optimizer_state: what becomes of moments; see `tfdsl.algorithms.Algorithm`. "keep" is the
             quirk "warm_moments". Without a meaning for "dense".
         distribution: how the budget is shared among tensors.
-        anneal_steps: batches until the KL term has its full weight.
-        evaluate_every: epochs between two evaluations on the validation users.
+        evaluate_every: epochs between two evaluations on the validation part.
         protocol: "clean" or "published".
         quirks: quirks of the published code that are switched on; see `pipelines.protocols`.
+        settings: the model's own; the `SETTINGS` of the model that are not given are filled in.
 
     Raises:
-        ValueError: a value that no run can have. Whether there is such a model, and such data for
-            it, is checked by `pipelines.train.run`.
+        ValueError: a value that no run can have. Whether there is such data for the model is
+            checked by `pipelines.train.run`.
     """
 
     data: str
@@ -50,23 +73,31 @@ class RunConfig:
     epochs: int = 200
     batch_size: int = 16
     learning_rate: float = 1e-3
+    final_learning_rate: float | None = None
     update_interval: int = 100
     optimizer_state: str = "reset"
     distribution: str = "uniform"
-    anneal_steps: int = 200_000
     evaluate_every: int = 5
     protocol: str = "clean"
     quirks: tuple[str, ...] = ()
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "update_interval", "anneal_steps", "evaluate_every"):
+        checks.one_of("model", self.model, SETTINGS)
+        own = SETTINGS[self.model]
+        for name in self.settings:
+            checks.one_of("settings", name, own)
+        object.__setattr__(self, "settings", own | self.settings)
+        for name in ("epochs", "batch_size", "update_interval", "evaluate_every"):
             check_count(name, getattr(self, name))
         check_count("seed", self.seed, least=0)
         if self.seed >= 2**32:  # NumPy's limit
             raise ValueError(f"`seed` must be below 2**32; received {self.seed}.")
         checks.positive("learning_rate", self.learning_rate)
+        if self.final_learning_rate is not None:
+            checks.positive("final_learning_rate", self.final_learning_rate, self.learning_rate)
         checks.positive("density", self.density, most=1.0)
-        checks.one_of("algorithm", self.algorithm, ("dense", *ALGORITHMS))
+        checks.one_of("algorithm", self.algorithm, (*DENSE, *ALGORITHMS))
         checks.one_of("optimizer_state", self.optimizer_state, OPTIMIZER_STATES)
         checks.one_of("distribution", self.distribution, DISTRIBUTIONS)
         if (self.algorithm == "dense") != (self.density == 1.0):
@@ -74,7 +105,7 @@ class RunConfig:
                 f"Density 1.0 goes with the algorithm 'dense' and with no other; received "
                 f"{self.algorithm!r} at density {self.density}."
             )
-        protocols.check(self.protocol, self.quirks)
+        protocols.check(self.protocol, self.quirks, self.model)
         if "warm_moments" in self.quirks and self.optimizer_state != "keep":
             raise ValueError(
                 f"The quirk warm_moments is optimizer_state='keep'; received "
@@ -94,8 +125,12 @@ class RunConfig:
 
     def optimizer(self, total_steps: int) -> keras.optimizers.Optimizer:
         """Returns the run's optimizer for a training of `total_steps` steps."""
-        adam = keras.optimizers.Adam(self.learning_rate)
-        if self.algorithm == "dense":
+        rate = self.learning_rate
+        if self.final_learning_rate is not None:
+            share = self.final_learning_rate / rate
+            rate = keras.optimizers.schedules.CosineDecay(rate, total_steps, alpha=share)
+        adam = keras.optimizers.Adam(rate)
+        if self.algorithm in DENSE:
             return adam
         return tfdsl.SparseOptimizer(adam, ALGORITHMS[self.algorithm](self, total_steps))
 

@@ -15,8 +15,6 @@ from pipelines import files
 from pipelines.command_line import say
 from pipelines.config import RunConfig
 
-SELECT = "ndcg@20"
-
 
 class Progress(keras.callbacks.Callback):
     """Writes metrics.csv; evaluates every few epochs, keeps the best and saves the state.
@@ -26,6 +24,7 @@ class Progress(keras.callbacks.Callback):
         folder: the run's folder.
         model: compiled and built, as are its optimizer's variables.
         evaluate: "validation" or "test" -> metrics.
+        select: the validation metric by which the epoch is chosen.
     """
 
     def __init__(
@@ -34,9 +33,11 @@ class Progress(keras.callbacks.Callback):
         folder: pathlib.Path,
         model: keras.Model,
         evaluate: Callable[[str], dict[str, float]],
+        select: str,
     ) -> None:
         super().__init__()
         self.config, self.folder, self.evaluate = config, folder, evaluate
+        self.select = select
         self.best: dict[str, Any] = {}
         self.rows: list[dict[str, Any]] = []
         self.epoch, self.seconds = 0, 0.0
@@ -77,13 +78,13 @@ class Progress(keras.callbacks.Callback):
             self.epoch, self.seconds = done, time.perf_counter() - self.started
             self._save()
             say(
-                f"{self.config.key}: epoch {done}/{self.config.epochs}, loss {logs['loss']:.2f}, "
-                f"validation {SELECT} {validation[SELECT]:.4f} (best {self.best['epoch']}), "
-                f"{self.seconds:.0f} s"
+                f"{self.config.key}: epoch {done}/{self.config.epochs}, loss {logs['loss']:.4g}, "
+                f"validation {self.select} {validation[self.select]:.4f} "
+                f"(best {self.best['epoch']}), {self.seconds:.0f} s"
             )
 
     def _select(self, epoch: int, validation: dict[str, float]) -> None:
-        if not self.best or validation[SELECT] > self.best["validation"][SELECT]:
+        if not self.best or validation[self.select] > self.best["validation"][self.select]:
             # Test users are looked at when validation says so; nothing is chosen by them.
             test = self.evaluate("test")
             self.best = {"epoch": epoch, "validation": validation, "test": test}

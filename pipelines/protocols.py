@@ -25,15 +25,35 @@ QUIRKS = {
     "inactive (optimizer_state='keep'; else 'reset')",
     "shrinking_budget": "where fewer inactive weights than needed have a gradient, active ones "
     "are picked again, and the budget shrinks",
+    "test_selection": "there is no validation part: the epoch is chosen on the test part",
+    "fixed_negatives": "a user's 100 negatives are drawn once, for training, validation and test",
+    "file_order": "the item left out is the last in the file, not the last by time",
+    "last_batch": "the metric is that of the last batch of users alone",
+}
+_OWN = {  # quirks of one model's code; the others are of all
+    "multvae": ("masked_bias",),
+    "lightgcn": ("test_selection",),
+    "neumf": ("fixed_negatives", "file_order", "last_batch"),
 }
 
 
-def check(protocol: str, quirks: Sequence[str]) -> None:
-    """Raises ValueError for an unknown protocol or quirk, or a quirk under "clean"."""
+def of_model(model: str) -> tuple[str, ...]:
+    """Returns the quirks of the published code of a model."""
+    others = {quirk for name, own in _OWN.items() if name != model for quirk in own}
+    return tuple(quirk for quirk in QUIRKS if quirk not in others)
+
+
+def check(protocol: str, quirks: Sequence[str], model: str | None = None) -> None:
+    """Raises ValueError for an unknown protocol, a quirk that the model has not or under "clean".
+
+    Without a model any model's quirks will do.
+    """
     checks.one_of("protocol", protocol, PROTOCOLS)
-    unknown = [quirk for quirk in quirks if quirk not in QUIRKS]
+    known = tuple(QUIRKS) if model is None else of_model(model)
+    unknown = [quirk for quirk in quirks if quirk not in known]
     if unknown:
-        raise ValueError(f"`quirks` are {', '.join(QUIRKS)}; received {', '.join(unknown)}.")
+        of = "" if model is None else f" of {model}"
+        raise ValueError(f"The quirks{of} are {', '.join(known)}; received {', '.join(unknown)}.")
     if protocol == "clean" and quirks:
         raise ValueError(
             f"The clean protocol has no quirks; received {', '.join(quirks)}. "
@@ -41,11 +61,11 @@ def check(protocol: str, quirks: Sequence[str]) -> None:
         )
 
 
-def active(protocol: str, quirks: Sequence[str] | None) -> tuple[str, ...]:
-    """Returns the quirks that are on: those given; under "published" all if None is given."""
-    check(protocol, quirks or ())
+def active(protocol: str, quirks: Sequence[str] | None, model: str) -> tuple[str, ...]:
+    """Returns the quirks that are on: those given; under "published" the model's if None is."""
+    check(protocol, quirks or (), model)
     if quirks is None and protocol == "published":
-        return tuple(QUIRKS)
+        return of_model(model)
     return tuple(quirks or ())
 
 

@@ -14,6 +14,7 @@ from matplotlib import pyplot as plt
 
 from pipelines.tables.base import Table
 
+NO_DATA = "data not available here"
 _STYLES = {
     "dsl": "o-",
     "rigl": "v-",
@@ -21,6 +22,7 @@ _STYLES = {
     "static": "^:",
     "gradual": "D-.",
     "oneshot": "x-.",
+    "narrow": "*--",
 }
 
 
@@ -35,28 +37,33 @@ def group(results: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 def markdown(table: Table, results: Sequence[dict[str, Any]]) -> str:
     """Returns the table in Markdown: a row a configuration, mean (and spread) over its seeds."""
-    first = results[0]
-    head = ["algorithm", "density", "actual", *table.metrics, "best epoch", "active weights", "s"]
+    made = [result for result in results if "missing" not in result]
+    head = ["algorithm", "density", "actual", *table.metrics, "best epoch", "parameters", "s"]
     lines = [f"# {table.title}", "", _row(head), _row(["---"] * len(head))]
     for runs in group(results):
-        config, report = runs[0]["config"], runs[0]["report"]
-        cells = [config["algorithm"], f"{config['density']:g}", f"{report['density']:.3f}"]
+        config = runs[0]["config"]
+        cells = [config["algorithm"], f"{config['density']:g}"]
+        if "missing" in runs[0]:
+            lines.append(_row([*cells, NO_DATA, *[""] * (len(head) - 3)]))
+            continue
+        report = runs[0]["report"]
+        cells.append(f"{report['density']:.3f}")
         cells += [_spread([run["test"][metric] for run in runs]) for metric in table.metrics]
-        cells += [" / ".join(str(run["best_epoch"]) for run in runs), f"{report['active']:,}"]
+        cells += [" / ".join(str(run["best_epoch"]) for run in runs), f"{report['parameters']:,}"]
         cells.append(_spread([run["seconds"] for run in runs], digits=0))
         lines.append(_row(cells))
-    config = first["config"]
-    quirks = ", ".join(config["quirks"]) or "none"
+    if not made:
+        return "\n".join([*lines, "", f"{results[0]['missing']}.", ""])
+    config = made[0]["config"]
     lines += [
         "",
-        f"Protocol: {config['protocol']} (quirks: {quirks}). Test users, at the epoch that is best "
-        f"on the validation users. {config['epochs']} epochs of batches of {config['batch_size']} "
-        f"({first['steps']} steps), masks updated every {config['update_interval']} steps, seeds "
-        f"{sorted({r['config']['seed'] for r in results})}. recall@k divides by all held-out "
-        "items, truncated_recall@k by at most k of them. Seconds are of training with its "
-        "evaluations.",
+        f"Protocol: {config['protocol']} (quirks: {', '.join(config['quirks']) or 'none'}). Test "
+        f"part, at the epoch that is best on the validation part. {config['epochs']} epochs of "
+        f"batches of {config['batch_size']} ({made[0]['steps']} steps), masks updated every "
+        f"{config['update_interval']} steps, seeds {sorted({r['config']['seed'] for r in made})}. "
+        f"{table.notes} Seconds are of training with its evaluations.",
         "",
-        f"Made with {made_with(results)}.",
+        f"Made with {made_with(made)}.",
         "",
     ]
     return "\n".join(lines)
@@ -87,7 +94,7 @@ def picture(table: Table, results: Sequence[dict[str, Any]], path: pathlib.Path)
     metric = table.metrics[0]
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     lines: dict[str, list[tuple[float, float]]] = {}
-    for runs in group(results):
+    for runs in group([result for result in results if "missing" not in result]):
         mean = float(np.mean([run["test"][metric] for run in runs]))
         config = runs[0]["config"]
         lines.setdefault(config["algorithm"], []).append((config["density"], mean))
@@ -101,7 +108,10 @@ def picture(table: Table, results: Sequence[dict[str, Any]], path: pathlib.Path)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend()
+    if lines or axes.lines:
+        axes.legend()
+    else:
+        axes.text(0.5, 0.5, NO_DATA, ha="center", transform=axes.transAxes)
     part = path.with_suffix(".part.png")
     figure.savefig(part, dpi=150)
     plt.close(figure)

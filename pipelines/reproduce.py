@@ -9,9 +9,11 @@ table.json and table.png. Finished runs are never run again; an interrupted one 
 
 import pathlib
 import time
+from typing import Any
 
 from absl import app, flags
 
+from data.errors import MissingDataError
 from pipelines import checks, command_line, files, render
 from pipelines.command_line import say
 from pipelines.tables import TABLES, Options
@@ -43,23 +45,32 @@ def make_table(name: str, options: Options, out: pathlib.Path, data_dir: str | N
 
     Raises:
         ValueError: unknown table.
-        DataError: the data cannot be had or is damaged.
+        DataError: the data is damaged. Where it cannot be had, rows say so.
     """
     checks.one_of("table", name, TABLES)
     table = TABLES[name]
     folder = out / f"{name}-{options.protocol}-{options.budget}"
     grid = table.grid(options)
-    results = []
+    results: list[dict[str, Any]] = []
+    missing: dict[str, MissingDataError] = {}
     for place, config in enumerate(grid, start=1):
         started = time.perf_counter()
-        results.append(run(config, folder / "runs" / config.key, data_dir))
+        if config.data not in missing:
+            try:
+                results.append(run(config, folder / "runs" / config.key, data_dir))
+            except MissingDataError as error:
+                missing[config.data] = error
+                say(f"left out: {error}")
+        if config.data in missing:
+            results.append({"config": config.to_dict(), "missing": str(missing[config.data])})
+            continue
         took = time.perf_counter() - started
         say(f"[{place}/{len(grid)}] {config.key}: done in {took:.0f} s")
     text = render.markdown(table, results)
     files.write_json(folder / "table.json", results)
     files.write_text(folder / "table.md", text)
     render.picture(table, results, folder / "table.png")
-    say(f"written: {folder / 'table.md'}, {folder / 'table.json'}, {folder / 'table.png'}")
+    say(f"written: {folder}/table.md, table.json, table.png")
     return text
 
 

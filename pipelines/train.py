@@ -18,11 +18,16 @@ from absl import app, flags
 
 import tfdsl
 from pipelines import checks, command_line, environment, files, protocols
-from pipelines.config import ALGORITHMS, DISTRIBUTIONS, OPTIMIZER_STATES, RunConfig
+from pipelines.config import (
+    ALGORITHMS,
+    DENSE,
+    DISTRIBUTIONS,
+    OPTIMIZER_STATES,
+    SETTINGS,
+    RunConfig,
+)
 from pipelines.progress import Progress
-from pipelines.vae_task import DATA, VaeTask
-
-TASKS = {"multvae": VaeTask}
+from pipelines.tasks import TASKS
 
 
 def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None = None) -> dict[str, Any]:
@@ -49,11 +54,10 @@ def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None = None) ->
     result = files.read_json(folder / "result.json")
     if result is not None:
         return result
-    checks.one_of("model", config.model, TASKS)
     task = TASKS[config.model](config, data_dir)
     model = task.build_model()
     files.write_json(folder / "config.json", config.to_dict())
-    progress = Progress(config, folder, model, task.evaluator(model))
+    progress = Progress(config, folder, model, task.evaluator(model), task.select)
     progress.restore()
     if progress.epoch < config.epochs:
         model.fit(
@@ -81,13 +85,18 @@ def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None = None) ->
 
 
 _FLAGS = {
-    "data": (flags.DEFINE_string, "synthetic", f"Data set: {', '.join(DATA)}."),
+    "data": (flags.DEFINE_string, "synthetic", "Data set, one that the model's task knows."),
     "model": (flags.DEFINE_string, "multvae", f"Model: {', '.join(TASKS)}."),
-    "algorithm": (flags.DEFINE_string, "dsl", f"{', '.join(('dense', *ALGORITHMS))}."),
+    "algorithm": (flags.DEFINE_string, "dsl", f"{', '.join((*DENSE, *ALGORITHMS))}."),
     "density": (flags.DEFINE_float, 0.1, "Share of active weights; 1.0 with dense."),
     "epochs": (flags.DEFINE_integer, 200, "Passes over the training users."),
-    "batch_size": (flags.DEFINE_integer, 16, "Users a step."),
+    "batch_size": (flags.DEFINE_integer, 16, "Users, or interactions, a step."),
     "learning_rate": (flags.DEFINE_float, 1e-3, "Adam's learning rate."),
+    "final_learning_rate": (
+        flags.DEFINE_float,
+        None,
+        "Where a cosine brings it.",
+    ),
     "update_interval": (flags.DEFINE_integer, 100, "Steps between two mask updates."),
     "optimizer_state": (
         flags.DEFINE_string,
@@ -95,7 +104,7 @@ _FLAGS = {
         f"{', '.join(OPTIMIZER_STATES)} (default: keep with the quirk warm_moments, else reset).",
     ),
     "distribution": (flags.DEFINE_string, "uniform", f"{', '.join(DISTRIBUTIONS)}."),
-    "anneal_steps": (flags.DEFINE_integer, 200_000, "Steps until the KL term is full."),
+    "settings": (flags.DEFINE_list, [], "The model's own, such as width=32,layers=2."),
     "evaluate_every": (flags.DEFINE_integer, 5, "Epochs between two evaluations."),
     "seed": (flags.DEFINE_integer, 0, "Seed of everything random."),
     "protocol": (flags.DEFINE_string, "clean", f"{', '.join(protocols.PROTOCOLS)}."),
@@ -112,7 +121,10 @@ def main(arguments: list[str]) -> None:
     if arguments:
         raise app.UsageError(f"Unexpected argument: {arguments[0]!r}.")
     values = {name: flags.FLAGS[name].value for name in _FLAGS}
-    values["quirks"] = protocols.active(values["protocol"], command_line.quirks(values["quirks"]))
+    given = command_line.quirks(values["quirks"])
+    checks.one_of("model", values["model"], TASKS)
+    values["quirks"] = protocols.active(values["protocol"], given, values["model"])
+    values["settings"] = command_line.settings(values["settings"], SETTINGS[values["model"]])
     values["optimizer_state"] = values["optimizer_state"] or protocols.optimizer_state(
         values["quirks"]
     )

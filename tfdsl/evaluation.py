@@ -1,23 +1,16 @@
-"""Full-catalogue top-k evaluation: every user's ranking of all items he has not seen."""
+"""Top-k evaluation: every user's ranking of all items he has not seen, or of a sample."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 from tfdsl import schedules
+from tfdsl.csr import CSRMatrix, check_csr
 
 Tensor: TypeAlias = tf.Tensor
 Score: TypeAlias = Callable[[Any], Tensor]
-
-
-class CSRMatrix(Protocol):
-    """What is used of a matrix in SciPy's CSR format; a stored entry counts whatever its value."""
-
-    indptr: Any
-    indices: Any
-    shape: Any
 
 
 def evaluate(
@@ -87,6 +80,70 @@ def evaluate(
         name: float(np.concatenate([part[name] for part in parts]).mean(dtype=np.float64))
         for name in parts[0]
     }
+
+
+def evaluate_sampled(
+    score: Callable[[Any, Any], Tensor],
+    users: Any,
+    items: Any,
+    ks: Sequence[int] = (10,),
+    batch_size: int = 500,
+) -> dict[str, float]:
+    """Ranks one relevant item of each user among sampled others ("leave one out").
+
+    Of equal scores the relevant item's ranks last, so that scores that are all alike find
+    nothing. Where it occurs among the others as well, that one is not counted. Sampled metrics
+    can order models differently than those of the whole catalogue (Krichene and Rendle 2020,
+    "On Sampled Metrics for Item Recommendation", KDD): use `evaluate` beside it.
+
+    Args:
+        score: takes users, integer [batch], and items, integer [batch, n], and returns their
+            scores, [batch, n]; every batch has the same shape.
+        users: integer [users].
+        items: integer [users, n]; the first of each user is the relevant one.
+        ks: lengths of the list.
+        batch_size: users ranked at once.
+
+    Returns:
+        `sampled_hit_rate@k` and `sampled_ndcg@k` for every k: means over users of whether the
+        relevant item is among the first k, and of 1 / log2(rank + 1) if it is.
+
+    Raises:
+        ValueError: no user, k outside 1..n, scores of another shape or not finite.
+
+    Reference: He et al., 2017, "Neural Collaborative Filtering", WWW, arXiv 1708.05031.
+    """
+    users, items = np.asarray(users), np.asarray(items)
+    if items.ndim != 2 or users.shape != items.shape[:1] or not len(users):
+        raise ValueError(
+            f"`users` must be [users] and `items` [users, n], with at least one user; received "
+            f"shapes {users.shape} and {items.shape}."
+        )
+    for k in ks:
+        _check_k(k, items.shape[1])
+    size = min(schedules.check_count("batch_size", batch_size), len(users))
+    ranks = []
+    for start in range(0, len(users), size):
+        rows = np.minimum(np.arange(start, start + size), len(users) - 1)
+        scores = tf.convert_to_tensor(score(users[rows], items[rows])).numpy()
+        if scores.shape != items[rows].shape:
+            raise ValueError(
+                f"`score` must return one score an item, shape {items[rows].shape}; received "
+                f"shape {scores.shape}."
+            )
+        if not np.isfinite(scores).all():
+            raise ValueError(
+                "Some scores are not finite, so they cannot be ranked; look for a diverged "
+                "training run or an input that is not a number."
+            )
+        above = (scores[:, 1:] >= scores[:, :1]) & (items[rows, 1:] != items[rows, :1])
+        ranks.append(1 + above.sum(axis=1)[: len(users) - start])
+    rank = np.concatenate(ranks)
+    metrics = {}
+    for k in ks:
+        metrics[f"sampled_hit_rate@{k}"] = float((rank <= k).mean())
+        metrics[f"sampled_ndcg@{k}"] = float(np.where(rank <= k, 1 / np.log2(rank + 1), 0).mean())
+    return metrics
 
 
 def top_k_metrics(hits: Tensor, n_relevant: Tensor, k: int) -> dict[str, Tensor]:
@@ -159,12 +216,7 @@ def _dense(matrix: CSRMatrix, rows: Any) -> Any:
 
 def _check(seen: CSRMatrix, relevant: CSRMatrix, ks: Sequence[int]) -> None:
     for name, matrix in (("seen", seen), ("relevant", relevant)):
-        # A square matrix in CSC format has as many row as column starts, so the format is asked.
-        if getattr(matrix, "format", "csr") != "csr" or not hasattr(matrix, "indptr"):
-            raise ValueError(
-                f"`{name}` must be a matrix in CSR format; received {type(matrix).__name__}. Pass "
-                "a scipy.sparse.csr_array (any SciPy matrix has .tocsr())."
-            )
+        check_csr(name, matrix)
     if tuple(seen.shape) != tuple(relevant.shape):
         raise ValueError(
             f"`seen` and `relevant` must have one row a user and one column an item, both alike; "

@@ -1,10 +1,10 @@
-"""One file a table: its grid and nothing else."""
+"""One file a model: the grids of its tables and nothing else."""
 
-from pipelines.tables import multvae_ml1m, multvae_synthetic
+from pipelines.tables import light_gcn, mult_vae, neu_mf
 from pipelines.tables.base import Options, Table
 
 TABLES: dict[str, Table] = {
-    module.TABLE.name: module.TABLE for module in (multvae_synthetic, multvae_ml1m)
+    table.name: table for module in (mult_vae, light_gcn, neu_mf) for table in module.TABLES
 }
 
 __all__ = ["TABLES", "Options", "Table"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from pipelines import checks, protocols
 from pipelines.config import RunConfig
@@ -29,15 +30,31 @@ class Options:
         checks.one_of("budget", self.budget, BUDGETS)
         protocols.check(self.protocol, self.quirks or ())
 
-    @property
-    def active_quirks(self) -> tuple[str, ...]:
-        """The quirks that are on."""
-        return protocols.active(self.protocol, self.quirks)
+    def grid(
+        self, model: str, cases: Sequence[tuple[str, float]], **fields: Any
+    ) -> list[RunConfig]:
+        """Returns the runs of a model under these options, one a case and seed.
 
-    @property
-    def optimizer_state(self) -> str:
-        """What becomes of moments under these quirks."""
-        return protocols.optimizer_state(self.active_quirks)
+        Args:
+            model: name of the model.
+            cases: algorithm and density of each row.
+            **fields: more of `RunConfig`'s, the same for all.
+        """
+        quirks = protocols.active(self.protocol, self.quirks, model)
+        return [
+            RunConfig(
+                model=model,
+                algorithm=algorithm,
+                density=density,
+                seed=seed,
+                protocol=self.protocol,
+                quirks=quirks,
+                optimizer_state=protocols.optimizer_state(quirks),
+                **fields,
+            )
+            for algorithm, density in cases
+            for seed in self.seeds
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +66,11 @@ class Table:
         title: one line for people.
         grid: options -> the runs, in the order of the rows.
         metrics: test metrics to show, the first is also drawn.
+        notes: what a reader must know of them.
     """
 
     name: str
     title: str
     grid: Callable[[Options], Sequence[RunConfig]]
-    metrics: tuple[str, ...] = ("ndcg@20", "recall@20", "truncated_recall@20", "recall@50")
+    metrics: tuple[str, ...]
+    notes: str

@@ -17,7 +17,7 @@ PAPER_DATA_SETS = {
 
 
 def test_every_data_set_of_both_papers_is_listed():
-    assert PAPER_DATA_SETS | {"ml-100k"} == set(catalog.CATALOG)
+    assert PAPER_DATA_SETS | {"ml-100k", "ml-1m-ncf"} == set(catalog.CATALOG)
 
 
 @pytest.mark.parametrize("name", sorted(catalog.CATALOG))
@@ -35,6 +35,14 @@ def test_entry_says_where_it_is_from_and_how_it_is_checked(name):
 def test_what_can_be_downloaded_can_be_checked(name):
     entry = catalog.get(name)
     assert entry.url is None or entry.sha256 or entry.counts
+
+
+@pytest.mark.parametrize("name", sorted(catalog.CATALOG))
+def test_parts_with_a_checksum_have_a_count(name):
+    entry = catalog.get(name)
+    for part, digest in entry.pairs_sha256.items():
+        assert re.fullmatch("[0-9a-f]{64}", digest)
+        assert (f"{part}_interactions" if part else "interactions") in entry.counts
 
 
 def test_folders_are_distinct_and_plain_names():

@@ -109,7 +109,7 @@ def test_a_run_with_a_wrong_number_is_one_line_and_leaves_nothing(tmp_path):
 @pytest.mark.parametrize("quirks", [None, "masked_bias,bernoulli"])
 def test_a_run_of_a_published_table_can_be_made_alone(tmp_path, quirks):
     config = RunConfig("synthetic", "multvae", "dsl", 0.1, protocol="published")
-    names = tuple(quirks.split(",")) if quirks else tuple(protocols.QUIRKS)
+    names = tuple(quirks.split(",")) if quirks else protocols.of_model("multvae")
     state = "reset" if quirks else "keep"
     config = dataclasses.replace(config, quirks=names, optimizer_state=state)
     # A finished run of exactly this configuration: it is read, and not made.

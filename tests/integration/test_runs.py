@@ -5,15 +5,16 @@ import dataclasses
 import json
 
 import keras
-import numpy as np
 import pytest
 
+import tfdsl
 from data import synthetic
-from pipelines import fold_in, train, vae_task
+from pipelines import fold_in, protocols, train
 from pipelines.config import RunConfig
 from pipelines.progress import Progress
 from pipelines.reproduce import make_table
 from pipelines.tables import TABLES, Options, Table
+from pipelines.tasks import TASKS, mult_vae
 
 CONFIG = RunConfig(
     data="tiny",
@@ -33,7 +34,7 @@ def _tiny(monkeypatch):
         users, items = synthetic.interactions(120, 60, 4, 15, seed=1)
         return fold_in.split(users, items, n_validation=20, n_test=20)
 
-    monkeypatch.setitem(vae_task.DATA, "tiny", load)
+    monkeypatch.setitem(mult_vae.DATA, "tiny", load)
 
 
 def _rows(folder):
@@ -94,7 +95,6 @@ def test_every_epoch_has_a_row_and_a_run_without_a_checkpoint_begins_again(tmp_p
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": "neumf"}, "`model` must be one of multvae; received 'neumf'"),
         ({"data": "ml-100k"}, "`data` must be one of .*ml-1m.*; received 'ml-100k'"),
         ({"batch_size": 100}, "80 users do not fill a batch of 100; use a smaller one"),
         ({"algorithm": "gradual", "update_interval": 99}, "Use a smaller update_interval"),
@@ -128,7 +128,7 @@ def test_a_table_is_written_with_its_picture(tmp_path, monkeypatch):
             "config": config.to_dict(),
             "test": metrics,
             "best_epoch": 3,
-            "report": {"density": share, "active": 100},
+            "report": {"density": share, "parameters": 100},
             "seconds": 1.0,
             "steps": 10,
             "environment": {
@@ -162,4 +162,72 @@ def test_every_tables_grid_has_distinct_runs(name, protocol):
     table: Table = TABLES[name]
     keys = [c.key for c in table.grid(Options(protocol=protocol, seeds=(0, 1)))]
     assert len(set(keys)) == len(keys)
-    assert np.unique([k.split("-")[0] for k in keys]).tolist() == ["multvae"]
+    assert {k.split("-")[0] for k in keys} == {name.split("-")[0]}
+
+
+RANKING = {
+    "lightgcn": RunConfig(
+        "synthetic", "lightgcn", "dsl", 0.2, epochs=2, batch_size=4096, evaluate_every=1,
+        learning_rate=0.02, final_learning_rate=0.001, update_interval=3, settings={"width": 8},
+    ),
+    "neumf": RunConfig(
+        "synthetic", "neumf", "dsl", 0.2, epochs=2, batch_size=4096, evaluate_every=1,
+        update_interval=3,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", RANKING)
+def test_an_interrupted_run_on_samples_ends_as_one_that_was_not(tmp_path, model):
+    config = RANKING[model]
+    whole = train.run(config, tmp_path / "whole")
+    _run_until(1, config, tmp_path / "parts")
+    _assert_same(train.run(config, tmp_path / "parts"), whole, tmp_path)
+    assert whole["report"]["density"] == pytest.approx(0.2, abs=1e-3)
+
+
+@pytest.mark.parametrize("model", RANKING)
+def test_sampling_on_the_host_or_the_device_gives_the_same_run(tmp_path, model):
+    results = []
+    for sampling in ("host", "device"):
+        settings = RANKING[model].settings | {"sampling": sampling}
+        config = dataclasses.replace(RANKING[model], settings=settings, epochs=1)
+        results.append(train.run(config, tmp_path / sampling))
+    assert results[0]["test"] == results[1]["test"]
+
+
+@pytest.mark.parametrize("model", ["multvae", "lightgcn", "neumf"])
+def test_a_narrow_model_has_the_parameters_of_a_sparse_one(tmp_path, model):
+    base = CONFIG if model == "multvae" else RANKING[model]
+    base = dataclasses.replace(base, density=0.25)
+    total = {}
+    for algorithm in ("narrow", "static"):
+        config = dataclasses.replace(base, algorithm=algorithm)
+        report = tfdsl.report(TASKS[model](config, None).build_model())
+        total[algorithm] = sum(row.active for row in report.rows if row.masked)
+    assert total["narrow"] == pytest.approx(total["static"], rel=0.02)
+
+
+@pytest.mark.parametrize("model", RANKING)
+def test_the_published_protocol_runs_with_all_its_quirks(tmp_path, model):
+    quirks = protocols.of_model(model)
+    config = dataclasses.replace(
+        RANKING[model], protocol="published", quirks=quirks, optimizer_state="keep", epochs=1,
+        batch_size=512,
+    )  # fmt: skip
+    result = train.run(config, tmp_path)
+    if model == "lightgcn":  # chosen on the test part
+        assert result["validation"] == result["test"]
+    else:
+        n_users = len(TASKS[model](config, None).split.test.users)
+        hits = result["test"]["sampled_hit_rate@20"] * (n_users % 512)
+        assert hits == pytest.approx(round(hits))
+
+
+def test_a_set_that_is_not_there_gives_rows_that_say_so(tmp_path):
+    text = make_table("lightgcn-amazon-book", Options(), tmp_path, str(tmp_path / "nowhere"))
+    assert "| dense | 1 | data not available here |" in text
+    assert "Amazon-book (LightGCN's split) is not in" in text
+    folder = tmp_path / "lightgcn-amazon-book-clean-short"
+    assert (folder / "table.png").read_bytes().startswith(b"\x89PNG")
+    assert not (folder / "runs").exists()

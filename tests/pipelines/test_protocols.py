@@ -3,6 +3,7 @@ import tensorflow as tf
 
 import tfdsl
 from pipelines import protocols
+from pipelines.config import SETTINGS
 from pipelines.protocols import PublishedDSL
 from tfdsl.algorithms import WeightState
 
@@ -24,14 +25,20 @@ ARGUMENTS = {"density": 0.5, "total_steps": 1000, "update_interval": 1}
     ("protocol", "given", "active", "optimizer_state"),
     [
         ("clean", None, (), "reset"),
-        ("published", None, tuple(protocols.QUIRKS), "keep"),
+        ("published", None, protocols.of_model("multvae"), "keep"),
         ("published", ("bernoulli",), ("bernoulli",), "reset"),
         ("published", (), (), "reset"),
     ],
 )
 def test_quirks_that_are_on(protocol, given, active, optimizer_state):
-    assert protocols.active(protocol, given) == active
+    assert protocols.active(protocol, given, "multvae") == active
     assert protocols.optimizer_state(active) == optimizer_state
+
+
+def test_every_quirk_is_of_some_model_and_shared_ones_of_all():
+    of = [set(protocols.of_model(model)) for model in SETTINGS]
+    assert set.union(*of) == set(protocols.QUIRKS)
+    assert set.intersection(*of) == {"bernoulli", "warm_moments", "shrinking_budget"}
 
 
 def test_without_ties_the_published_rule_is_dsl():

@@ -5,7 +5,7 @@ import tensorflow as tf
 from scipy import sparse
 from sklearn.metrics import ndcg_score
 
-from tfdsl.evaluation import evaluate, top_k_metrics
+from tfdsl.evaluation import evaluate, evaluate_sampled, top_k_metrics
 
 DCG = 1 / np.log2(np.arange(2, 60))
 
@@ -208,3 +208,61 @@ def test_wrong_input_stops_with_the_value_received(scores, seen, relevant, ks, m
 def test_more_ranks_than_given_are_refused():
     with pytest.raises(ValueError, match="received 3"):
         top_k_metrics(tf.constant([[True, False]]), tf.constant([1]), k=3)
+
+
+# ---- sampled candidates ---------------------------------------------------------------------
+
+
+def sampled(scores, items=None, **arguments):
+    scores = np.array(scores, np.float32)
+    if items is None:
+        items = np.tile(np.arange(scores.shape[1]), (len(scores), 1))
+    table = {user: row for user, row in enumerate(scores)}
+
+    def score(users, items):
+        return np.stack([table[user] for user in users])
+
+    return evaluate_sampled(score, np.arange(len(scores)), items, **arguments)
+
+
+def test_sampled_metrics_by_hand():
+    # Ranks 1, 3 and 2.
+    metrics = sampled([[5, 1, 2, 3], [2, 3, 4, 1], [2, 1, 3, 0]], ks=(1, 2))
+    assert metrics == pytest.approx(
+        {
+            "sampled_hit_rate@1": 1 / 3,
+            "sampled_ndcg@1": 1 / 3,
+            "sampled_hit_rate@2": 2 / 3,
+            "sampled_ndcg@2": (1 + 1 / np.log2(3)) / 3,
+        }
+    )
+
+
+def test_of_equal_scores_the_relevant_item_ranks_last():
+    assert sampled([[1, 1, 0]], ks=(1, 2))["sampled_hit_rate@1"] == 0
+    assert sampled([[1, 1, 0]], ks=(1, 2))["sampled_hit_rate@2"] == 1
+    assert sampled(np.zeros((4, 11)), ks=(10,))["sampled_hit_rate@10"] == 0
+
+
+def test_the_relevant_item_among_the_others_is_not_counted():
+    assert sampled([[1, 1, 0]], items=[[7, 7, 8]], ks=(1,))["sampled_hit_rate@1"] == 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
+def test_batches_change_no_sampled_metric(batch_size):
+    scores = np.random.default_rng(0).random((7, 20))
+    assert sampled(scores, batch_size=batch_size) == sampled(scores)
+
+
+@pytest.mark.parametrize(
+    ("scores", "arguments", "message"),
+    [
+        ([[1.0, 2.0]], {"ks": (3,)}, "`k` must not be more than the 2 items"),
+        ([[1.0, np.nan]], {"ks": (1,)}, "not finite"),
+        ([[1.0, 2.0]], {"ks": (1,), "items": [[1, 2, 3]]}, r"shape \(1, 3\); received shape"),
+        (np.zeros((0, 2)), {"ks": (1,)}, "at least one user"),
+    ],
+)
+def test_what_cannot_be_ranked_is_refused(scores, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        sampled(scores, **arguments)

@@ -1,5 +1,8 @@
 """Recommenders on sparse layers."""
 
+from tfdsl.models.light_gcn import LightGCN
 from tfdsl.models.mult_vae import MultinomialLikelihood, MultVAE
+from tfdsl.models.neu_mf import NeuMF
+from tfdsl.models.ranking import BPRLoss, RankingModel
 
-__all__ = ["MultVAE", "MultinomialLikelihood"]
+__all__ = ["BPRLoss", "LightGCN", "MultVAE", "MultinomialLikelihood", "NeuMF", "RankingModel"]

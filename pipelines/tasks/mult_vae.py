@@ -1,6 +1,7 @@
 """MultVAE on held-out users: its data, its model, and how it is judged."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from data import synthetic
-from pipelines import checks, fold_in
+from pipelines import checks, citeulike, fold_in
 from pipelines.batches import steps_per_epoch, user_batches
 from pipelines.config import RunConfig
 from pipelines.fold_in import FoldInSplit, HeldOutUsers
@@ -26,11 +27,12 @@ def _load_synthetic(data_dir: str | None) -> FoldInSplit:
 DATA: dict[str, Callable[[str | None], FoldInSplit]] = {
     "synthetic": _load_synthetic,
     "ml-1m": load_ml1m,
+    "citeulike-t": citeulike.load_fold_in,
 }
 
 
-class VaeTask:
-    """One run's data and model.
+class MultVAETask:
+    """One run's data and model; see `pipelines.tasks.Task`.
 
     Args:
         config: the run.
@@ -40,6 +42,8 @@ class VaeTask:
         ValueError: no such data set, or fewer training users than a batch holds.
         DataError: the data cannot be had or is damaged.
     """
+
+    select = "ndcg@20"
 
     def __init__(self, config: RunConfig, data_dir: str | None) -> None:
         self.config = config
@@ -52,7 +56,8 @@ class VaeTask:
         keras.utils.set_random_seed(config.seed)
         model = MultVAE(
             self.split.n_items,
-            anneal_steps=config.anneal_steps,
+            **self._widths(),
+            anneal_steps=config.settings["anneal_steps"],
             sparse_bias="masked_bias" in config.quirks,
             seed=config.seed,
         )
@@ -61,6 +66,15 @@ class VaeTask:
         model.compile(optimizer, loss=MultinomialLikelihood(), jit_compile=True)
         optimizer.build(model.trainable_variables)
         return model
+
+    def _widths(self) -> dict[str, int]:
+        if self.config.algorithm != "narrow":
+            return {}
+        # The kernels of an n-h-2l-h-n model have 2nh + 3hl entries. With h = 600 s and l = 200 s
+        # that is a quadratic in s, which is to be density times its value at 1.
+        a, b = 3 * 600 * 200, 2 * self.split.n_items * 600
+        s = (math.sqrt(b**2 + 4 * a * self.config.density * (a + b)) - b) / (2 * a)
+        return {"hidden": max(round(600 * s), 1), "latent": max(round(200 * s), 1)}
 
     def batches(self, first_epoch: int) -> tf.data.Dataset:
         """Returns the training batches from an epoch (from 0) to the end of the run."""

@@ -1,0 +1,244 @@
+"""Who had what, as sparse rows: readers for the usual text formats, and splits within users.
+
+Every reader refuses a damaged file with one line that names file and line; `check_content` compares
+what was read with what the catalogue knows.
+"""
+
+import dataclasses
+import hashlib
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from data import catalog
+from data.errors import DataError
+from pipelines import integers
+from pipelines.integers import REMEDY
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Interactions:
+    """Interactions of known users, split within each user; matrices are [users, items] ones.
+
+    Attributes:
+        train: What models are trained on.
+        validation: What they are selected by; taken out of the training part.
+        test: What is reported.
+    """
+
+    train: sparse.csr_array
+    validation: sparse.csr_array
+    test: sparse.csr_array
+
+    @property
+    def n_users(self) -> int:
+        """Number of users, the height of every matrix."""
+        return int(self.train.shape[0])
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, the width of every matrix."""
+        return int(self.train.shape[1])
+
+    @property
+    def fitted(self) -> sparse.csr_array:
+        """Training and validation together: what is not recommended again in the test."""
+        return sparse.csr_array(self.train + self.validation)
+
+
+class Pairs(NamedTuple):
+    """(user, item) pairs in a file's order, int32 [pairs], and the line of each, from 1."""
+
+    users: np.ndarray
+    items: np.ndarray
+    lines: np.ndarray
+
+
+def read_adjacency(path: pathlib.Path, n_users: int, n_items: int) -> Pairs:
+    """Reads LightGCN's format: a line a user, `user item item ...`.
+
+    Raises:
+        DataError: see `integers.read`; also an id out of range, a user on two lines, or an item
+            twice on one.
+    """
+    table = integers.read(path)
+    first = table.is_first
+    owners = table.values[first]
+    users = owners[table.lines - 1][~first]
+    pairs = _checked(path, users, table.values[~first], table.lines[~first], n_users, n_items)
+    _refuse(path, owners >= n_users, np.arange(1, len(owners) + 1), "user", owners, n_users)
+    again = _repeated(owners)
+    if again.any():
+        line = int(np.argmax(again))
+        raise DataError(
+            f"{path}, line {line + 1}: user {owners[line]} has a line above already; {REMEDY}"
+        )
+    return pairs
+
+
+def read_counted_rows(path: pathlib.Path, n_items: int) -> Pairs:
+    """Reads CiteULike's format: line u is user u - 1's, `count item item ...`.
+
+    Raises:
+        DataError: see `integers.read`; also a count that is not that of the items on its line
+            (such as on a line that was cut short), an id out of range, or an item twice.
+    """
+    table = integers.read(path)
+    first = table.is_first
+    counts = np.bincount(table.lines - 1, minlength=table.n_lines) - 1
+    wrong = counts != table.values[first]
+    if wrong.any():
+        line = int(np.argmax(wrong))
+        raise DataError(
+            f"{path}, line {line + 1}: {counts[line]} items where the line's first number says "
+            f"{table.values[first][line]}; {REMEDY}"
+        )
+    lines = table.lines[~first]
+    return _checked(path, lines - 1, table.values[~first], lines, table.n_lines, n_items)
+
+
+def read_columns(path: pathlib.Path, n_columns: int, n_users: int, n_items: int) -> Pairs:
+    """Reads NCF's rating format: `user item rating ...`, tabs between; the first two count.
+
+    Args:
+        path: the file.
+        n_columns: how many columns every line has.
+        n_users: user ids are below it.
+        n_items: item ids are below it.
+
+    Raises:
+        DataError: see `integers.read`; also a line with more or fewer columns, an id out of
+            range, or a pair that occurs twice.
+    """
+    table = integers.read(path)
+    widths = np.bincount(table.lines - 1, minlength=table.n_lines)
+    if (widths != n_columns).any():
+        line = int(np.argmax(widths != n_columns))
+        raise DataError(
+            f"{path}, line {line + 1}: {widths[line]} columns, expected {n_columns}; {REMEDY}"
+        )
+    columns = table.values.reshape(table.n_lines, n_columns)
+    lines = np.arange(1, table.n_lines + 1, dtype=np.int32)
+    return _checked(path, columns[:, 0], columns[:, 1], lines, n_users, n_items)
+
+
+def hold_out(
+    matrix: sparse.csr_array, share: float = 0.1, seed: int = 98765
+) -> tuple[sparse.csr_array, sparse.csr_array]:
+    """Takes a share of every user's items out, reproducibly from `seed`.
+
+    Of a user's n items, in ascending order, the int(share * n) with the smallest of n draws of
+    `numpy.random.default_rng(seed).random` are taken; users draw one after the other.
+
+    Returns:
+        What is left and what was taken, both of the matrix's shape.
+    """
+    draws = np.random.default_rng(seed).random(matrix.nnz)
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    order = np.lexsort((draws, rows))
+    rank = np.empty(matrix.nnz, np.int64)
+    rank[order] = np.arange(matrix.nnz)
+    taken = rank - matrix.indptr[rows] < np.floor(share * np.diff(matrix.indptr))[rows]
+    return select(matrix, ~taken), select(matrix, taken)
+
+
+def select(matrix: sparse.csr_array, chosen: np.ndarray) -> sparse.csr_array:
+    """Returns the stored entries where `chosen`, bool [entries], as a matrix of the same shape."""
+    before = np.concatenate([[0], np.cumsum(chosen)]).astype(matrix.indptr.dtype)
+    content = (matrix.data[chosen], matrix.indices[chosen], before[matrix.indptr])
+    return sparse.csr_array(content, shape=matrix.shape)
+
+
+def to_matrix(pairs: Pairs, shape: tuple[int, int]) -> sparse.csr_array:
+    """Returns the pairs as a matrix of float32 ones, items ascending within each user."""
+    ones = np.ones(len(pairs.users), np.float32)
+    matrix = sparse.csr_array((ones, (pairs.users, pairs.items)), shape=shape)
+    matrix.sort_indices()
+    return matrix
+
+
+def check_content(path: pathlib.Path, pairs: Pairs, name: str, part: str) -> None:
+    """Raises DataError if the pairs are not those that the catalogue knows, in whatever order.
+
+    Args:
+        path: the file they were read from.
+        pairs: what was read.
+        name: key of the catalogue.
+        part: which of the data set's parts it is: "train", "test", or "" for all there is.
+    """
+    entry = catalog.get(name)
+    what = f"{part}_interactions" if part else "interactions"
+    count, expected = len(pairs.users), entry.counts[what]
+    if count != expected:
+        raise DataError(
+            f"{path} has {count} interactions, the official {name} has {expected}: the file is "
+            f"cut short or changed; {REMEDY}"
+        )
+    known = entry.pairs_sha256.get(part)
+    if known is not None and digest(pairs) != known:
+        raise DataError(
+            f"{path} has other interactions than the official {name}: a number in it is cut short "
+            f"or changed; {REMEDY}"
+        )
+
+
+def digest(pairs: Pairs) -> str:
+    """Returns the SHA-256 of the pairs, little-endian int32, sorted by user, then item."""
+    order = np.lexsort((pairs.items, pairs.users))
+    table = np.stack([pairs.users[order], pairs.items[order]], axis=1)
+    return hashlib.sha256(table.astype("<i4").tobytes()).hexdigest()
+
+
+def refuse_overlap(path: pathlib.Path, train: Pairs, test: Pairs, n_items: int) -> None:
+    """Raises DataError if a pair of `test`, read from `path`, is one of `train`."""
+    both = np.isin(*(p.users.astype(np.int64) * n_items + p.items for p in (test, train)))
+    if both.any():
+        place = int(np.argmax(both))
+        raise DataError(
+            f"{path}, line {test.lines[place]}: user {test.users[place]} has item "
+            f"{test.items[place]} in the training part already; {REMEDY}"
+        )
+
+
+def _checked(
+    path: pathlib.Path,
+    users: np.ndarray,
+    items: np.ndarray,
+    lines: np.ndarray,
+    n_users: int,
+    n_items: int,
+) -> Pairs:
+    _refuse(path, users >= n_users, lines, "user", users, n_users)
+    _refuse(path, items >= n_items, lines, "item", items, n_items)
+    again = _repeated(users * np.int64(n_items) + items)
+    if again.any():
+        place = int(np.argmax(again))
+        raise DataError(
+            f"{path}, line {lines[place]}: user {users[place]} has item {items[place]} twice; "
+            f"{REMEDY}"
+        )
+    return Pairs(users.astype(np.int32), items.astype(np.int32), lines)
+
+
+def _refuse(
+    path: pathlib.Path,
+    wrong: np.ndarray,
+    lines: np.ndarray,
+    what: str,
+    ids: np.ndarray,
+    limit: int,
+) -> None:
+    if wrong.any():
+        place = int(np.argmax(wrong))
+        raise DataError(
+            f"{path}, line {lines[place]}: {what} {ids[place]} is not in 0..{limit - 1}; {REMEDY}"
+        )
+
+
+def _repeated(keys: np.ndarray) -> np.ndarray:
+    """Says of each key whether it occurred before."""
+    repeated = np.ones(len(keys), bool)
+    repeated[np.unique(keys, return_index=True)[1]] = False
+    return repeated

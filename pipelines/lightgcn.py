@@ -1,0 +1,36 @@
+"""The data sets that come in LightGCN's split: Gowalla, Yelp2018, Amazon-book."""
+
+import os
+
+from data import catalog, fetch
+from pipelines import interactions
+from pipelines.interactions import Interactions
+
+
+def load(
+    name: str, data_dir: str | os.PathLike[str] | None = None, validation_share: float = 0.1
+) -> Interactions:
+    """Finds, reads and checks a data set; its training part is divided again by `hold_out`.
+
+    Args:
+        name: "gowalla", "yelp2018" or "amazon-book".
+        data_dir: folder with the data sets' folders, or None for the cache.
+        validation_share: share of every user's training items to select the model by. With 0
+            there are none, and all training items are trained on.
+
+    Raises:
+        DataError: it cannot be found, downloaded or read, a test pair is a training pair too, or
+            it is not what the catalogue knows.
+    """
+    folder = fetch.locate(name, data_dir)
+    counts = catalog.get(name).counts
+    shape = (counts["users"], counts["items"])
+    parts = {}
+    for part in ("train", "test"):
+        path = folder / f"{part}.txt"
+        parts[part] = interactions.read_adjacency(path, *shape)
+        interactions.check_content(path, parts[part], name, part)
+    interactions.refuse_overlap(folder / "test.txt", parts["train"], parts["test"], shape[1])
+    matrix = interactions.to_matrix(parts["train"], shape)
+    train, validation = interactions.hold_out(matrix, validation_share)
+    return Interactions(train, validation, interactions.to_matrix(parts["test"], shape))

@@ -1,0 +1,130 @@
+"""Training triples (user, item he has, item he has not) as a pure function of (seed, step)."""
+
+import numpy as np
+import tensorflow as tf
+from scipy import sparse
+
+from pipelines import checks
+from tfdsl import indices, masks
+from tfdsl.schedules import check_count
+
+UNIFORM = ("interactions", "users")
+SAMPLING = ("host", "device")
+_BITS = 31  # of masks.random_scores
+
+
+class TripleSampler:
+    """Draws triples for pairwise ranking: the same bits for the same (seed, step), anywhere.
+
+    Integer arithmetic only, so that tf.data on the host and a compiled step on a GPU draw the same.
+    No draw is ever rejected: a negative is the r-th of the items the user does not have, found by
+    bisection in his sorted items, so none is false and all are equally likely (to 2**-31).
+
+    Args:
+        matrix: training interactions, CSR [users, items].
+        batch_size: triples a step.
+        seed: seed of all draws.
+        uniform: "interactions" draws pairs (as LightGCN's authors' code in effect does), "users"
+            a user who has items, then one of them (as DSL's).
+        n_negatives: negatives a pair.
+        fixed_negatives: int [users, n]; if given, a pair's negatives are always its user's n.
+
+    Raises:
+        ValueError: an argument outside its range, no interaction, or a user who has every item.
+    """
+
+    def __init__(
+        self,
+        matrix: sparse.csr_array,
+        batch_size: int,
+        seed: int,
+        uniform: str = "interactions",
+        n_negatives: int = 1,
+        fixed_negatives: np.ndarray | None = None,
+    ) -> None:
+        checks.one_of("uniform", uniform, UNIFORM)
+        check_count("batch_size", batch_size)
+        check_count("n_negatives", n_negatives)
+        check_count("seed", seed, least=0)
+        matrix = matrix.sorted_indices()
+        degrees = np.diff(matrix.indptr)
+        if not matrix.nnz:
+            raise ValueError("There is no interaction to draw from; check the training part.")
+        if degrees.max() >= matrix.shape[1]:
+            raise ValueError(
+                f"User {int(np.argmax(degrees))} has all {matrix.shape[1]} items, so there is no "
+                "negative to draw; leave the user out."
+            )
+        self.batch_size, self.seed, self.uniform = batch_size, seed, uniform
+        self.n_negatives, self.n_items, self.n_pairs = n_negatives, matrix.shape[1], matrix.nnz
+        active = np.flatnonzero(degrees)
+        self.n_active = len(active)
+        self._starts, self._items = indices.store(matrix.indptr), indices.store(matrix.indices)
+        self._owners = indices.store(np.repeat(np.arange(matrix.shape[0]), degrees))
+        self._active = indices.store(active)
+        self._fixed = None if fixed_negatives is None else indices.store(fixed_negatives)
+        # Enough halvings for the longest row; a row of n entries has n + 1 answers.
+        self._halvings = int(degrees.max()).bit_length()
+
+    def __call__(self, step: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
+        """Returns ((users, items), labels) of a step, as `model.fit` takes them.
+
+        Users are int32 [batch]; items int32 [batch, 1 + negatives], the positive first; labels
+        float32 [batch, 1 + negatives], 1 for it.
+        """
+        seed = masks.fold_seed(self.seed, step)
+        first = masks.random_scores((self.batch_size,), masks.fork(seed, 11))
+        if self.uniform == "interactions":
+            place = _below(first, self.n_pairs)
+            users = _at(self._owners, place)
+        else:
+            users = _at(self._active, _below(first, self.n_active))
+            start, end = _at(self._starts, users), _at(self._starts, users + 1)
+            second = masks.random_scores((self.batch_size,), masks.fork(seed, 12))
+            place = start + _below(second, end - start)
+        if self._fixed is not None:
+            negatives = _at(self._fixed, users)
+        else:
+            shape = (self.batch_size, self.n_negatives)
+            draws = masks.random_scores(shape, masks.fork(seed, 13))
+            negatives = self._fresh_negatives(users, draws)
+        items = tf.concat([_at(self._items, place)[:, None], negatives], axis=1)
+        labels = np.zeros(items.shape, np.float32)
+        labels[:, 0] = 1.0
+        return (users, items), tf.constant(labels)
+
+    def _fresh_negatives(self, users: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+        """Returns an item a draw that the user does not have; [batch, negatives]."""
+        start, end = _at(self._starts, users)[:, None], _at(self._starts, users + 1)[:, None]
+        rank = _below(draws, self.n_items - (end - start))
+        # Before the j-th of a user's items there are items[j] - j that he does not have. Find
+        # how many of his items come before the non-item of the rank drawn.
+        low, high = tf.broadcast_to(start, rank.shape), tf.broadcast_to(end, rank.shape)
+        for _ in range(self._halvings):
+            middle = (low + high) // 2
+            lacking = _at(self._items, tf.minimum(middle, self.n_pairs - 1)) - (middle - start)
+            right = (low < high) & (lacking <= rank)
+            low, high = tf.where(right, middle + 1, low), tf.where(right, high, middle)
+        return rank + low - start
+
+    def dataset(self, first_step: int, end_step: int, sampling: str = "host") -> tf.data.Dataset:
+        """Returns what `model.fit` takes for the steps from `first_step` to before `end_step`.
+
+        With sampling "host" their triples, drawn by tf.data; with "device" their numbers alone,
+        for a model that has this sampler. Both train the same.
+        """
+        checks.one_of("sampling", sampling, SAMPLING)
+        numbers = tf.data.Dataset.range(first_step, end_step)
+        if sampling == "device":
+            return numbers
+        return numbers.map(self, num_parallel_calls=2, deterministic=True).prefetch(8)
+
+
+def _at(stored: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+    return tf.gather(indices.load(stored), places)
+
+
+def _below(draws: tf.Tensor, limits: tf.Tensor | int) -> tf.Tensor:
+    """Turns 31-bit draws into int32 below `limits`."""
+    wide = tf.cast(draws, tf.uint64) * tf.cast(limits, tf.uint64)
+    return tf.cast(tf.bitwise.right_shift(wide, tf.constant(_BITS, tf.uint64)), tf.int32)

@@ -1,0 +1,48 @@
+"""LightGCN, full ranking of all items: density x algorithm."""
+
+from typing import Any
+
+from pipelines.config import RunConfig
+from pipelines.tables.base import Options, Table
+
+_BUDGETS: dict[str, dict[str, Any]] = {
+    "short": {
+        "epochs": 200,
+        "batch_size": 8192,
+        "learning_rate": 1e-2,
+        "final_learning_rate": 1e-4,
+        "update_interval": 150,
+        "evaluate_every": 20,
+        "settings": {"uniform": "users"},
+    },
+    "full": {
+        "epochs": 1000,
+        "batch_size": 1024,
+        "learning_rate": 1e-2,
+        "final_learning_rate": 1e-4,
+        "update_interval": 3000,
+        "evaluate_every": 20,
+        "settings": {"uniform": "users"},
+    },
+}
+_NOTES = (
+    "All items that a user had not in training are ranked; narrow is a dense model of fewer "
+    "columns, with as many weights as the sparse ones have active."
+)
+
+
+def _table(data: str, title: str) -> Table:
+    def grid(options: Options) -> list[RunConfig]:
+        algorithms = ("dsl", "set", "static", "narrow")
+        cases = [("dense", 1.0), *((a, d) for d in (0.5, 0.2, 0.1) for a in algorithms)]
+        return options.grid("lightgcn", cases, data=data, **_BUDGETS[options.budget])
+
+    metrics = ("recall@20", "ndcg@20", "recall@50", "ndcg@50")
+    return Table(f"lightgcn-{data}", f"LightGCN, {title}, full ranking", grid, metrics, _NOTES)
+
+
+TABLES = (
+    _table("gowalla", "Gowalla"),
+    _table("yelp2018", "Yelp2018"),
+    _table("amazon-book", "Amazon-book"),
+)

@@ -1,0 +1,98 @@
+"""LightGCN on interactions split within users: its data, its model, and how it is judged."""
+
+import functools
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from data import synthetic
+from pipelines import checks, interactions, lightgcn
+from pipelines.config import RunConfig
+from pipelines.interactions import Interactions
+from pipelines.sampling import TripleSampler
+from pipelines.tasks.ranking import feed, steps_per_epoch
+from tfdsl import evaluation
+from tfdsl.models import BPRLoss, LightGCN
+
+
+def _load_synthetic(data_dir: str | None, validation_share: float) -> Interactions:
+    users, items = synthetic.interactions()
+    pairs = interactions.Pairs(users, items, np.arange(len(users)))
+    matrix = interactions.to_matrix(pairs, (int(users.max()) + 1, int(items.max()) + 1))
+    rest, test = interactions.hold_out(matrix, 0.2)
+    return Interactions(*interactions.hold_out(rest, validation_share), test)
+
+
+DATA: dict[str, Callable[[str | None, float], Interactions]] = {
+    "synthetic": _load_synthetic,
+    "gowalla": functools.partial(lightgcn.load, "gowalla"),
+    "yelp2018": functools.partial(lightgcn.load, "yelp2018"),
+    "amazon-book": functools.partial(lightgcn.load, "amazon-book"),
+}
+VALIDATION_SHARE = 0.1
+
+
+class LightGCNTask:
+    """One run's data and model; see `pipelines.tasks.Task`.
+
+    Raises:
+        ValueError: no such data set, or fewer interactions than a batch holds.
+        DataError: the data cannot be had or is damaged.
+    """
+
+    select = "ndcg@20"
+
+    def __init__(self, config: RunConfig, data_dir: str | None) -> None:
+        self.config = config
+        self.selects_on_test = "test_selection" in config.quirks
+        share = 0.0 if self.selects_on_test else VALIDATION_SHARE
+        self.split = _load(config.data, data_dir, share)
+        self.steps_per_epoch = steps_per_epoch(self.split.train, config.batch_size)
+        settings = config.settings
+        self.sampler = TripleSampler(
+            self.split.train, config.batch_size, config.seed, settings["uniform"]
+        )
+
+    def build_model(self) -> keras.Model:
+        """Returns the compiled model, built, with its initial masks."""
+        config, settings = self.config, self.config.settings
+        keras.utils.set_random_seed(config.seed)
+        width = settings["width"]
+        if config.algorithm == "narrow":
+            width = max(round(config.density * width), 1)
+        model = LightGCN(
+            self.split.train,
+            width=width,
+            layers=settings["layers"],
+            regularization=settings["regularization"],
+            gather=settings["gather"],
+            seed=config.seed,
+        )
+        return feed(self, model, BPRLoss())
+
+    def batches(self, first_epoch: int) -> tf.data.Dataset:
+        """Returns the training batches from an epoch (from 0) to the end of the run."""
+        steps = (n * self.steps_per_epoch for n in (first_epoch, self.config.epochs))
+        return self.sampler.dataset(*steps, self.config.settings["sampling"])
+
+    def evaluator(self, model: keras.Model) -> Callable[[str], dict[str, float]]:
+        """Returns a function from "validation" or "test" to the users' mean metrics."""
+        split = self.split
+
+        def evaluate(part: str) -> dict[str, float]:
+            if part == "test" or self.selects_on_test:
+                seen, relevant = split.fitted, split.test
+            else:
+                seen, relevant = split.train, split.validation
+            return evaluation.evaluate(model.scorer(), seen, relevant, ks=(20, 50))
+
+        return evaluate
+
+
+@functools.cache
+def _load(name: str, data_dir: str | None, validation_share: float) -> Interactions:
+    # Cached: the runs of a table share their data.
+    checks.one_of("data", name, DATA)
+    return DATA[name](data_dir, validation_share)

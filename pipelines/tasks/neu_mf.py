@@ -1,0 +1,157 @@
+"""NeuMF, one item a user left out: its data, its model, and how it is judged."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from scipy import sparse
+
+from data import fetch, synthetic
+from pipelines import checks, citeulike, interactions, leave_one_out, ncf
+from pipelines.config import RunConfig
+from pipelines.leave_one_out import LeaveOneOut
+from pipelines.movielens import read_ml1m
+from pipelines.sampling import TripleSampler
+from pipelines.tasks.ranking import feed, steps_per_epoch
+from tfdsl import evaluation
+from tfdsl.models import NeuMF
+
+
+def _load_synthetic(data_dir: str | None) -> LeaveOneOut:
+    users, items = synthetic.interactions()
+    pairs = interactions.Pairs(users, items, np.arange(len(users)))
+    had = interactions.to_matrix(pairs, (int(users.max()) + 1, int(items.max()) + 1))
+    rest, test = leave_one_out.split_off(had)
+    train, validation = leave_one_out.split_off(rest, had, seed=98766)
+    return LeaveOneOut(train, validation, test)
+
+
+def _last_synthetic(data_dir: str | None) -> LeaveOneOut:
+    return leave_one_out.split_last(*synthetic.interactions())
+
+
+def _last_ml1m(data_dir: str | None) -> LeaveOneOut:
+    ids = read_ml1m(fetch.locate("ml-1m", data_dir))
+    return leave_one_out.split_last(*(np.unique(of, return_inverse=True)[1] for of in ids))
+
+
+def _last_citeulike(data_dir: str | None) -> LeaveOneOut:
+    pairs = citeulike.read(data_dir)
+    return leave_one_out.split_last(pairs.users, pairs.items)
+
+
+Load: TypeAlias = Callable[[str | None], LeaveOneOut]
+# Each with its loader for the quirk "file_order".
+DATA: dict[str, tuple[Load, Load]] = {
+    "synthetic": (_load_synthetic, _last_synthetic),
+    "ml-1m": (ncf.load, _last_ml1m),
+    "citeulike-t": (citeulike.load_leave_one_out, _last_citeulike),
+}
+
+
+class PublishedLoss(keras.losses.Loss):
+    """Binary cross-entropy of the positives plus that of the negatives, each a mean."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns one value a row of labels and logits, (batch, n), one of them positive."""
+        losses = ops.binary_crossentropy(y_true, y_pred, from_logits=True)
+        negatives = ops.sum((1 - y_true) * losses, axis=-1) / (ops.shape(y_true)[-1] - 1)
+        return ops.sum(y_true * losses, axis=-1) + negatives
+
+
+class NeuMFTask:
+    """One run's data and model; see `pipelines.tasks.Task`.
+
+    Raises:
+        ValueError: no such data set, or fewer interactions than a batch holds.
+        DataError: the data cannot be had or is damaged.
+    """
+
+    select = "sampled_ndcg@10"
+
+    def __init__(self, config: RunConfig, data_dir: str | None) -> None:
+        self.config = config
+        self.split = _load(config.data, data_dir, "file_order" in config.quirks)
+        self.steps_per_epoch = steps_per_epoch(self.split.train, config.batch_size)
+        self.sampler = TripleSampler(
+            self.split.train,
+            config.batch_size,
+            config.seed,
+            n_negatives=config.settings["negatives"],
+            fixed_negatives=self._fixed_negatives(),
+        )
+
+    def _fixed_negatives(self) -> np.ndarray | None:
+        """Returns the negatives of every user, [users, n], under the quirk of that name."""
+        if "fixed_negatives" not in self.config.quirks:
+            return None
+        asked, n_users = self.split.test, self.split.train.shape[0]
+        if len(asked.users) < n_users:
+            raise ValueError(
+                f"The quirk fixed_negatives needs all {n_users} users to have negatives; "
+                f"{len(asked.users)} have. Leave it out with --quirks."
+            )
+        return asked.items[:, 1:]
+
+    def build_model(self) -> keras.Model:
+        """Returns the compiled model, built, with its initial masks."""
+        config, settings = self.config, self.config.settings
+        keras.utils.set_random_seed(config.seed)
+        mlp_factors = settings["mlp_factors"]
+        if config.algorithm == "narrow":
+            mlp_factors = max(round(config.density * mlp_factors), 1)
+        n_users, n_items = self.split.train.shape
+        model = NeuMF(
+            n_users,
+            n_items,
+            factors=settings["factors"],
+            mlp_factors=mlp_factors,
+            dropout=settings["dropout"],
+            seed=config.seed,
+        )
+        if "fixed_negatives" in config.quirks:
+            return feed(self, model, PublishedLoss())
+        return feed(self, model, keras.losses.BinaryCrossentropy(from_logits=True))
+
+    def batches(self, first_epoch: int) -> tf.data.Dataset:
+        """Returns the training batches from an epoch (from 0) to the end of the run."""
+        steps = (n * self.steps_per_epoch for n in (first_epoch, self.config.epochs))
+        return self.sampler.dataset(*steps, self.config.settings["sampling"])
+
+    def evaluator(self, model: keras.Model) -> Callable[[str], dict[str, float]]:
+        """Returns a function from "validation" or "test" to the users' mean metrics.
+
+        Among 1 + 99 items; for the test also among all that the user did not have in training.
+        """
+        split = self.split
+        logits = tf.function(functools.partial(model, training=False), jit_compile=True)
+
+        def score(users: np.ndarray, items: np.ndarray) -> tf.Tensor:
+            return logits((users, items))
+
+        def evaluate(part: str) -> dict[str, float]:
+            asked = getattr(split, part)
+            first = 0
+            if "last_batch" in self.config.quirks:
+                first = (len(asked.users) - 1) // self.config.batch_size * self.config.batch_size
+            users, items = asked.users[first:], asked.items[first:]
+            metrics = evaluation.evaluate_sampled(score, users, items, ks=(10, 20))
+            if part == "test":
+                seen = sparse.csr_array(split.train + split.left_out("validation"))
+                metrics |= evaluation.evaluate(
+                    model.scorer(), seen, split.left_out("test"), ks=(10, 20), batch_size=100
+                )
+            return metrics
+
+        return evaluate
+
+
+@functools.cache
+def _load(name: str, data_dir: str | None, file_order: bool) -> LeaveOneOut:
+    # Cached: the runs of a table share their data.
+    checks.one_of("data", name, DATA)
+    return DATA[name][file_order](data_dir)

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import sparse
+
+from pipelines.sampling import SAMPLING, UNIFORM, TripleSampler
+
+
+def random_matrix(n_users=60, n_items=40, seed=0):
+    rng = np.random.default_rng(seed)
+    share = rng.random((n_users, 1)) ** 2  # users with few items, and with nearly all
+    dense = rng.random((n_users, n_items)) < share
+    dense[5], dense[7], dense[:, 3] = False, True, False
+    return sparse.csr_array(dense.astype(np.float32))
+
+
+MATRIX = random_matrix()
+DENSE = MATRIX.toarray() > 0
+
+
+@pytest.mark.parametrize("uniform", UNIFORM)
+@pytest.mark.parametrize("negatives", [1, 4])
+def test_positives_are_the_users_and_no_negative_is(uniform, negatives):
+    sampler = TripleSampler(MATRIX, 200, 3, uniform, negatives)
+    for step in range(30):
+        (users, items), labels = sampler(tf.constant(step, tf.int64))
+        assert items.shape == labels.shape == (200, 1 + negatives)
+        had = DENSE[users.numpy()[:, None], items.numpy()]
+        np.testing.assert_array_equal(had, labels.numpy().astype(bool))
+
+
+def test_every_negative_is_found_that_brute_force_finds():
+    sampler = TripleSampler(MATRIX, 1, 0)
+    for user in np.flatnonzero(DENSE.any(axis=1)):
+        lacking = np.flatnonzero(~DENSE[user])
+        # One draw in the middle of each of the equal parts of 0 .. 2**31 that stand for an item.
+        draws = (2 * np.arange(len(lacking)) + 1) * 2**31 // (2 * len(lacking))
+        users = tf.fill([len(lacking)], np.int32(user))
+        found = sampler._fresh_negatives(users, tf.constant(draws[:, None].astype(np.uint32)))
+        np.testing.assert_array_equal(found[:, 0], lacking)
+
+
+@pytest.mark.parametrize("uniform", UNIFORM)
+def test_draws_are_uniform_over_what_they_say(uniform):
+    sampler = TripleSampler(MATRIX, 5000, 1, uniform)
+    counts = np.zeros(DENSE.shape)
+    for step in range(20):
+        (users, items), _ = sampler(tf.constant(step))
+        np.add.at(counts, (users.numpy(), items.numpy()[:, 0]), 1)
+    degrees = np.maximum(DENSE.sum(axis=1, keepdims=True), 1)
+    share = DENSE / (DENSE.sum() if uniform == "interactions" else degrees)
+    expected = 100_000 * share / share.sum()
+    assert (counts[~DENSE] == 0).all()
+    assert (abs(counts - expected) <= 6 * np.sqrt(expected) + 1e-9).all()
+
+
+def test_a_batch_is_a_function_of_seed_and_step():
+    def draw(seed, step, wrap=lambda f: f):
+        return wrap(TripleSampler(MATRIX, 50, seed))(tf.constant(step, tf.int64))[0][1].numpy()
+
+    first = draw(3, 7)
+    for wrap in (tf.function, lambda f: tf.function(f, jit_compile=True)):
+        np.testing.assert_array_equal(draw(3, 7, wrap), first)
+    assert (draw(3, 8) != first).any()
+    assert (draw(4, 7) != first).any()
+
+
+def test_the_host_draws_what_the_device_draws():
+    sampler = TripleSampler(MATRIX, 50, 3)
+    numbers = list(sampler.dataset(4, 7, "device"))
+    assert [int(n) for n in numbers] == [4, 5, 6]
+    for number, ((users, items), labels) in zip(numbers, sampler.dataset(4, 7), strict=True):
+        (own_users, own_items), own_labels = sampler(number)
+        np.testing.assert_array_equal(users, own_users)
+        np.testing.assert_array_equal(items, own_items)
+        np.testing.assert_array_equal(labels, own_labels)
+
+
+def test_fixed_negatives_are_their_users():
+    fixed = np.arange(120).reshape(60, 2)
+    sampler = TripleSampler(MATRIX, 50, 3, fixed_negatives=fixed)
+    (users, items), labels = sampler(tf.constant(0))
+    np.testing.assert_array_equal(items[:, 1:], fixed[users.numpy()])
+    assert labels.shape == (50, 3)
+
+
+def full_user():
+    dense = DENSE.copy()
+    dense[9] = True
+    return sparse.csr_array(dense.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("matrix", "arguments", "message"),
+    [
+        (full_user(), {}, "User 9 has all 40 items"),
+        (sparse.csr_array((3, 4), dtype=np.float32), {}, "no interaction"),
+        (MATRIX, {"uniform": "items"}, "`uniform`.*interactions, users; received 'items'"),
+        (MATRIX, {"batch_size": 0}, "`batch_size`.*received 0"),
+        (MATRIX, {"n_negatives": 0}, "`n_negatives`.*received 0"),
+        (MATRIX, {"seed": -1}, "`seed`.*received -1"),
+    ],
+)
+def test_what_cannot_be_drawn_from_is_refused(matrix, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        TripleSampler(matrix, **({"batch_size": 10, "seed": 0} | arguments))
+
+
+def test_an_unknown_sampling_is_refused():
+    with pytest.raises(ValueError, match=f"`sampling`.*{', '.join(SAMPLING)}; received 'gpu'"):
+        TripleSampler(MATRIX, 10, 0).dataset(0, 1, "gpu")

@@ -1,0 +1,113 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import sparse
+
+import tfdsl
+from pipelines.sampling import TripleSampler
+from tfdsl.layers import mask_of
+from tfdsl.models import BPRLoss, LightGCN
+
+GRAPH = sparse.csr_array((np.random.default_rng(0).random((30, 20)) < 0.2).astype(np.float32))
+USERS = np.arange(30)
+ITEMS = np.tile(np.arange(20), (30, 1))
+
+
+def trained(steps=40, sampling="device", optimizer=None, **arguments):
+    keras.utils.set_random_seed(1)
+    model = LightGCN(GRAPH, width=8, **arguments)
+    optimizer = optimizer or tfdsl.SparseOptimizer(
+        keras.optimizers.Adam(0.05), tfdsl.DSL(0.25, update_interval=5, total_steps=steps)
+    )
+    model.compile(optimizer, loss=BPRLoss(), jit_compile=True)
+    model.optimizer.build(model.trainable_variables)
+    sampler = TripleSampler(GRAPH, 32, seed=2)
+    if sampling == "device":
+        model.sampler = sampler
+    history = model.fit(sampler.dataset(0, steps, sampling), verbose=0)
+    return model, history.history["loss"][0]
+
+
+def test_embeddings_are_means_over_neighbourhoods():
+    model = LightGCN(GRAPH, width=8, layers=2)
+    adjacency = np.zeros((50, 50))
+    adjacency[:30, 30:] = GRAPH.toarray()
+    adjacency += adjacency.T
+    scale = np.maximum(adjacency.sum(axis=1), 1) ** -0.5
+    a = scale[:, None] * adjacency * scale
+    own = model.nodes.embeddings.numpy()
+    expected = (own + a @ own + a @ a @ own) / 3
+    np.testing.assert_allclose(model.embeddings(), expected, atol=1e-6)
+    scores = expected[:30] @ expected[30:].T
+    np.testing.assert_allclose(model((USERS, ITEMS)), scores, atol=1e-6)
+    np.testing.assert_allclose(model.scorer()(USERS), scores, atol=1e-6)
+
+
+def test_without_layers_it_is_matrix_factorisation():
+    model = LightGCN(GRAPH, width=8, layers=0)
+    table = model.nodes.embeddings.numpy()
+    np.testing.assert_allclose(model((USERS, ITEMS)), table[:30] @ table[30:].T, atol=1e-6)
+
+
+def test_the_loss_is_bpr_and_half_the_squares_of_the_batch_rows():
+    model = LightGCN(GRAPH, width=8, layers=1, regularization=0.3)
+    users, items = np.array([3, 4]), np.array([[1, 2], [5, 6]])
+    model.compile("sgd", loss=BPRLoss())
+    labels = np.array([[1.0, 0.0]] * 2)
+    scores = model((users, items)).numpy()
+    table = model.nodes.embeddings.numpy()
+    rows = np.concatenate([table[users], table[30 + items.ravel()]])
+    expected = np.log1p(np.exp(scores[:, 1] - scores[:, 0])).mean()
+    expected += 0.3 * (rows**2).sum() / 2 / 2
+    loss = model.train_on_batch((users, items), labels)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_it_learns_on_a_constant_budget():
+    model, _ = trained(300)
+    mask = mask_of(model.nodes.embeddings).numpy()
+    assert mask.sum() == round(0.25 * mask.size)
+    assert (model.nodes.embeddings.numpy()[~mask] == 0).all()
+    scores, had = model.scorer()(USERS).numpy(), GRAPH.toarray() > 0
+    better = scores[:, :, None] > scores[:, None, :]  # user, item he has, item he has not
+    assert better[had[:, :, None] & ~had[:, None, :]].mean() > 0.8
+
+
+def test_host_and_device_sampling_train_the_same():
+    (host, host_loss), (device, device_loss) = (trained(sampling=s) for s in ("host", "device"))
+    assert host_loss == device_loss
+    np.testing.assert_array_equal(host.nodes.embeddings, device.nodes.embeddings)
+
+
+def test_bfloat16_gathers_train_nearly_the_same():
+    exact, rough = (trained(gather=dtype)[1] for dtype in ("float32", "bfloat16"))
+    assert rough == pytest.approx(exact, rel=0.01)
+
+
+def test_a_saved_model_has_its_graph_and_goes_on(tmp_path):
+    model, _ = trained()
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.scorer()(USERS), model.scorer()(USERS))
+    for one in (model, again):
+        one.sampler = TripleSampler(GRAPH, 32, seed=2)
+        one.fit(tf.data.Dataset.range(40, 50), verbose=0)
+    np.testing.assert_array_equal(again.nodes.embeddings, model.nodes.embeddings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"interactions": None}, "needs the interactions"),
+        ({"interactions": GRAPH.tocsc()}, "`interactions` must be a matrix in CSR format"),
+        ({"width": 0}, "`width`.*received 0"),
+        ({"layers": -1}, "`layers`.*received -1"),
+        ({"regularization": -0.1}, "`regularization`.*received -0.1"),
+        ({"regularization": float("nan")}, "`regularization`.*received nan"),
+        ({"gather": "int8"}, "`gather`.*received 'int8'"),
+    ],
+)
+def test_a_bad_argument_is_refused_with_its_value(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        LightGCN(**({"interactions": GRAPH} | arguments))

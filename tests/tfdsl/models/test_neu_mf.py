@@ -1,0 +1,91 @@
+import keras
+import numpy as np
+import pytest
+from scipy import sparse
+
+import tfdsl
+from pipelines.sampling import TripleSampler
+from tfdsl.layers import mask_of
+from tfdsl.models import NeuMF
+
+HAD = sparse.csr_array((np.random.default_rng(0).random((30, 20)) < 0.2).astype(np.float32))
+USERS = np.arange(30)
+ITEMS = np.tile(np.arange(20), (30, 1))
+
+
+def trained(steps=60, **arguments):
+    keras.utils.set_random_seed(1)
+    model = NeuMF(30, 20, **arguments)
+    algorithm = tfdsl.DSL(0.25, update_interval=5, total_steps=steps)
+    model.compile(
+        tfdsl.SparseOptimizer(keras.optimizers.Adam(0.02), algorithm),
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        jit_compile=True,
+    )
+    model.sampler = TripleSampler(HAD, 32, seed=2, n_negatives=4)
+    model.fit(model.sampler.dataset(0, steps, "device"), verbose=0)
+    return model
+
+
+def test_logits_are_those_of_gmf_and_mlp_together():
+    model = NeuMF(30, 20, factors=3, mlp_factors=4, hidden=(5, 2))
+    names = ("gmf_user", "gmf_item", "mlp_user", "mlp_item")
+    gmf_user, gmf_item, mlp_user, mlp_item = (
+        getattr(model, name).embeddings.numpy() for name in names
+    )
+    x = np.concatenate([mlp_user[[7]], mlp_item[[9]]], axis=1)
+    for layer in model.network:
+        x = np.maximum(x @ layer.kernel.numpy() + layer.bias.numpy(), 0)
+    x = np.concatenate([gmf_user[[7]] * gmf_item[[9]], x], axis=1)
+    expected = x @ model.head.kernel.numpy() + model.head.bias.numpy()
+    np.testing.assert_allclose(model((np.array([7]), np.array([[9]]))), expected, rtol=1e-5)
+
+
+def test_the_scorer_scores_every_item():
+    model = NeuMF(30, 20)
+    np.testing.assert_allclose(model.scorer()(USERS), model((USERS, ITEMS)), atol=1e-6)
+
+
+def test_dropout_is_for_training():
+    model = NeuMF(30, 20, dropout=0.5)
+    plain = model((USERS, ITEMS)).numpy()
+    np.testing.assert_array_equal(model((USERS, ITEMS)), plain)
+    assert (model((USERS, ITEMS), training=True).numpy() != plain).any()
+
+
+@pytest.mark.parametrize("sparse_parts", [("mlp",), ("gmf", "mlp")])
+def test_it_learns_on_a_constant_budget(sparse_parts):
+    model = trained(400, sparse=sparse_parts)
+    masks = [mask_of(w) for w in model.trainable_weights if mask_of(w) is not None]
+    assert len(masks) == 2 * len(sparse_parts)
+    assert all(m.numpy().sum() == round(0.25 * m.numpy().size) for m in masks)
+    scores, had = model.scorer()(USERS).numpy(), HAD.toarray() > 0
+    assert scores[had].mean() > scores[~had].mean() + 1
+
+
+def test_a_saved_model_goes_on_with_the_same_bits(tmp_path):
+    model = trained()
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    for one in (model, again):
+        one.sampler = TripleSampler(HAD, 32, seed=2, n_negatives=4)
+        one.fit(one.sampler.dataset(60, 70, "device"), verbose=0)
+    for ours, theirs in zip(again.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_users": 0}, "`n_users`.*received 0"),
+        ({"n_items": 0}, "`n_items`.*received 0"),
+        ({"factors": 0}, "`factors`.*received 0"),
+        ({"mlp_factors": 1.5}, "`mlp_factors`.*received 1.5"),
+        ({"hidden": (8, 0)}, "`hidden`.*received 0"),
+        ({"dropout": 1.0}, "`dropout`.*received 1.0"),
+        ({"sparse": ("gnf",)}, "`sparse`.*gmf, mlp; received"),
+    ],
+)
+def test_a_bad_argument_is_refused_with_its_value(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        NeuMF(**({"n_users": 3, "n_items": 4} | arguments))

@@ -1,0 +1,148 @@
+"""LightGCN: users' and items' embeddings, averaged over neighbourhoods of their graph."""
+
+import functools
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from tfdsl import schedules
+from tfdsl.csr import CSRMatrix, check_csr
+from tfdsl.layers import Propagation, SparseEmbedding
+from tfdsl.layers.propagation import GATHERS, bipartite
+from tfdsl.models.ranking import RankingModel
+
+_GRAPH_FILE = "graph.npz"
+
+
+@keras.saving.register_keras_serializable(package="tfdsl")
+class LightGCN(RankingModel):
+    """LightGCN: one table of users and items, propagated over the graph of their interactions.
+
+    Input: (users, items), integers (batch,) and (batch, n); output: scores, (batch, n). With E the
+    table (users first) and A the normalised adjacency matrix, a node's embedding is its row of the
+    mean of E, A E, A A E ...; a score is the dot product of two of them. The table has a mask and
+    is the only weight.
+
+    Reference: He et al., 2020, "LightGCN: Simplifying and Powering Graph Convolution Network for
+    Recommendation", SIGIR, arXiv 2002.02126. Defaults are those of the published DSL.
+
+    Args:
+        interactions: the graph: CSR [users, items], such as a `scipy.sparse.csr_array`; a stored
+            entry is an edge, whatever its value. None only while a saved model is loaded.
+        shape: (users, items), if `interactions` is None.
+        width: width of the embeddings.
+        layers: number of propagations, 0 for matrix factorisation.
+        regularization: r in the loss r / 2 * (squared norms of the batch's rows of E) / batch.
+        gather: dtype in which neighbours' rows are read, "float32" or "bfloat16".
+        seed: seed of the initial table.
+
+    Raises:
+        ValueError: an argument outside its range, or neither graph nor shape.
+
+    Example:
+        model = tfdsl.models.LightGCN(interactions)  # scipy.sparse.csr_array [users, items]
+        model.compile(
+            tfdsl.SparseOptimizer("adam", tfdsl.DSL(density=0.2, total_steps=20_000)),
+            loss=tfdsl.models.BPRLoss(),
+            jit_compile=True,
+        )
+    """
+
+    def __init__(
+        self,
+        interactions: CSRMatrix | None = None,
+        shape: tuple[int, int] | None = None,
+        width: int = 64,
+        layers: int = 3,
+        regularization: float = 1e-4,
+        gather: str = "float32",
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if interactions is not None:
+            check_csr("interactions", interactions)
+            shape = tuple(interactions.shape)
+        if shape is None:
+            raise ValueError(
+                "LightGCN needs the interactions, its graph, as a scipy.sparse.csr_array "
+                "[users, items]; received None."
+            )
+        self.n_users, self.n_items = (schedules.check_count("shape", n) for n in shape)
+        self.width = schedules.check_count("width", width)
+        self.n_layers = schedules.check_count("layers", layers, least=0)
+        if not regularization >= 0.0:
+            raise ValueError(f"`regularization` must be 0 or more; received {regularization!r}.")
+        if gather not in GATHERS:
+            raise ValueError(f"`gather` must be one of {', '.join(GATHERS)}; received {gather!r}.")
+        self.regularization, self.gather, self.seed = regularization, gather, seed
+        self.nodes = SparseEmbedding(
+            self.n_users + self.n_items,
+            width,
+            embeddings_initializer=keras.initializers.GlorotUniform(seed=seed),
+            name="nodes",
+        )
+        self.nodes.build()
+        if interactions is not None:
+            self._set_graph(interactions.indptr, interactions.indices)
+        self.built = True
+
+    def _set_graph(self, indptr: Any, indices: Any) -> None:
+        self._graph = np.asarray(indptr, np.int64), np.asarray(indices, np.int32)
+        both = bipartite(*self._graph, self.n_items)
+        self.propagation = Propagation(*both, self.gather)
+
+    def embeddings(self) -> Any:
+        """Returns the embeddings of all nodes, users first: (users + items, width)."""
+        return self.propagation.mean(ops.convert_to_tensor(self.nodes.embeddings), self.n_layers)
+
+    def scorer(self) -> Callable[[Any], tf.Tensor]:
+        """Returns a compiled function from users, integers (batch,), to (batch, items) scores."""
+        rows = self._compiled_embeddings()
+        users, items = rows[: self.n_users], rows[self.n_users :]
+        return lambda of: _products(users, items, of)
+
+    @functools.cached_property
+    def _compiled_embeddings(self) -> Callable[[], tf.Tensor]:
+        return tf.function(self.embeddings, jit_compile=True, autograph=False)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Returns scores, (batch, n)."""
+        users, items = inputs
+        nodes = ops.concatenate([users[:, None], items + self.n_users], axis=1)
+        if training and self.regularization:
+            squares = ops.sum(ops.square(self.nodes(nodes)), axis=(1, 2))
+            self.add_loss(self.regularization / 2 * ops.mean(squares))
+        rows = ops.take(self.embeddings(), nodes, axis=0)
+        return ops.sum(rows[:, :1] * rows[:, 1:], axis=-1)
+
+    def save_assets(self, inner_path: str) -> None:
+        """Writes the graph into a `.keras` file."""
+        indptr, indices = self._graph
+        np.savez_compressed(pathlib.Path(inner_path) / _GRAPH_FILE, indptr=indptr, indices=indices)
+
+    def load_assets(self, inner_path: str) -> None:
+        """Reads the graph from a `.keras` file."""
+        with np.load(pathlib.Path(inner_path) / _GRAPH_FILE) as graph:
+            self._set_graph(graph["indptr"], graph["indices"])
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments, but for the graph, which is an asset."""
+        return super().get_config() | {
+            "shape": (self.n_users, self.n_items),
+            "width": self.width,
+            "layers": self.n_layers,
+            "regularization": self.regularization,
+            "gather": self.gather,
+            "seed": self.seed,
+        }
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _products(users: tf.Tensor, items: tf.Tensor, of: tf.Tensor) -> tf.Tensor:
+    return tf.matmul(tf.gather(users, of), items, transpose_b=True)

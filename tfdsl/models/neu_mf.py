@@ -1,0 +1,131 @@
+"""NeuMF: matrix factorisation beside a small network, on users' and items' embeddings."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tfdsl import schedules
+from tfdsl.layers import SparseEmbedding
+from tfdsl.models import philox
+from tfdsl.models.ranking import RankingModel
+
+PARTS = ("gmf", "mlp")
+
+
+@keras.saving.register_keras_serializable(package="tfdsl")
+class NeuMF(RankingModel):
+    """NeuMF: GMF (a product of embeddings) and an MLP on embeddings of its own, then one layer.
+
+    Input: (users, items), integers (batch,) and (batch, n); output: logits, (batch, n).
+
+    Reference: He et al., 2017, "Neural Collaborative Filtering", WWW, arXiv 1708.05031. Defaults
+    are those of the published DSL.
+
+    Args:
+        n_users: users are 0 to n_users - 1.
+        n_items: items are 0 to n_items - 1.
+        factors: width of GMF's embeddings.
+        mlp_factors: width of the MLP's embeddings.
+        hidden: outputs of the MLP's layers.
+        dropout: share of each MLP layer's input that is dropped in training.
+        sparse: whose tables have masks: "gmf", "mlp" (as in the published DSL), or both.
+        seed: seed of initial weights and dropout.
+
+    Raises:
+        ValueError: an argument outside its range.
+    """
+
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        factors: int = 16,
+        mlp_factors: int = 16,
+        hidden: tuple[int, ...] = (32, 16, 8),
+        dropout: float = 0.2,
+        sparse: tuple[str, ...] = ("mlp",),
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        hidden, sparse = tuple(hidden), tuple(sparse)
+        counts = {"n_users": n_users, "n_items": n_items, "factors": factors}
+        for name, count in (counts | {"mlp_factors": mlp_factors}).items():
+            schedules.check_count(name, count)
+        for units in hidden:
+            schedules.check_count("hidden", units)
+        if not 0.0 <= dropout < 1.0:
+            raise ValueError(f"`dropout` must be in [0, 1); received {dropout!r}.")
+        if not set(sparse) <= set(PARTS):
+            raise ValueError(f"`sparse` is any of {', '.join(PARTS)}; received {sparse!r}.")
+        self.n_users, self.n_items, self.dropout = n_users, n_items, dropout
+        self.factors, self.mlp_factors, self.hidden = factors, mlp_factors, hidden
+        self.sparse, self.seed = sparse, seed
+        self.batches = self.add_weight(
+            shape=(), initializer="zeros", dtype="int64", trainable=False, name="batches"
+        )
+        self.gmf_user = self._table("gmf_user", n_users, factors, 1)
+        self.gmf_item = self._table("gmf_item", n_items, factors, 2)
+        self.mlp_user = self._table("mlp_user", n_users, mlp_factors, 3)
+        self.mlp_item = self._table("mlp_item", n_items, mlp_factors, 4)
+        self.network = []
+        width = 2 * mlp_factors
+        for place, units in enumerate(hidden):
+            self.network.append(self._dense(units, width, f"hidden_{place}", "relu", 10 + place))
+            width = units
+        self.head = self._dense(1, factors + width, "output", None, 9)
+        self.built = True
+
+    def _table(self, name: str, n: int, width: int, place: int) -> keras.layers.Embedding:
+        kind = SparseEmbedding if name[:3] in self.sparse else keras.layers.Embedding
+        initializer = keras.initializers.RandomNormal(stddev=0.01, seed=self.seed + place)
+        layer = kind(n, width, embeddings_initializer=initializer, name=name)
+        layer.build()
+        return layer
+
+    def _dense(
+        self, units: int, width: int, name: str, activation: str | None, place: int
+    ) -> keras.layers.Dense:
+        initializer = keras.initializers.GlorotUniform(seed=self.seed + place)
+        layer = keras.layers.Dense(
+            units, activation=activation, kernel_initializer=initializer, name=name
+        )
+        layer.build((None, width))
+        return layer
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Returns logits, (batch, n)."""
+        users, items = inputs
+        users = users[:, None]
+        halves = self.mlp_user(users), self.mlp_item(items)
+        x = ops.concatenate([ops.broadcast_to(halves[0], ops.shape(halves[1])), halves[1]], axis=-1)
+        if training:
+            self.batches.assign_add(1)
+        for place, layer in enumerate(self.network):
+            if training and self.dropout:
+                x = philox.drop(x, self.dropout, philox.fold(self.seed, place, self.batches))
+            x = layer(x)
+        x = ops.concatenate([self.gmf_user(users) * self.gmf_item(items), x], axis=-1)
+        return self.head(x)[..., 0]
+
+    def scorer(self) -> Callable[[Any], tf.Tensor]:
+        """Returns a compiled function from users, integers (batch,), to (batch, items) scores."""
+        return self._compiled_scores
+
+    @functools.cached_property
+    def _compiled_scores(self) -> Callable[[Any], tf.Tensor]:
+        def score(of: tf.Tensor) -> tf.Tensor:
+            items = tf.broadcast_to(tf.range(self.n_items), [tf.shape(of)[0], self.n_items])
+            return self((of, items), training=False)
+
+        return tf.function(score, jit_compile=True, autograph=False)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        names = ("n_users", "n_items", "factors", "mlp_factors", "hidden", "dropout", "sparse")
+        own = {name: getattr(self, name) for name in (*names, "seed")}
+        return super().get_config() | own

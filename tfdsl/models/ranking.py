@@ -1,0 +1,52 @@
+"""What models that rank items for users share: their loss, and training on what they draw."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="tfdsl")
+class BPRLoss(keras.losses.Loss):
+    """Bayesian personalised ranking: the mean of softplus(negative's score - positive's).
+
+    Labels, (batch, n), are 1 for the one positive of a row and 0 for its negatives; scores have
+    the same shape.
+
+    Reference: Rendle et al., 2009, "BPR: Bayesian Personalized Ranking from Implicit Feedback",
+    UAI, arXiv 1205.2618.
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns one value a row."""
+        is_positive = ops.cast(y_true, "float32")
+        scores = ops.cast(y_pred, "float32")
+        positive = ops.sum(is_positive * scores, axis=-1, keepdims=True)
+        losses = (1.0 - is_positive) * ops.softplus(scores - positive)
+        return ops.sum(losses, axis=-1) / (ops.shape(scores)[-1] - 1)
+
+
+class RankingModel(keras.Model):
+    """Scores items for users: (users (batch,), items (batch, n)) -> (batch, n).
+
+    It trains on ((users, items), labels); or, with a sampler, on the numbers of steps, and draws
+    the rest inside the compiled step, so that a GPU never waits for the host:
+
+        model.sampler = sampler  # step -> ((users, items), labels), tensor operations alone
+        model.fit(tf.data.Dataset.range(steps), jit_compile=True)
+    """
+
+    sampler: Callable[[tf.Tensor], tuple[Any, Any]] | None = None
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Takes a step on data, or on what the sampler draws for a step's number."""
+        return super().train_step(data if self.sampler is None else self.sampler(data))
+
+    def scorer(self) -> Callable[[Any], tf.Tensor]:
+        """Returns a compiled function from users, integers (batch,), to (batch, items) scores.
+
+        What scores share, such as propagated embeddings, is computed here, once.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `scorer`.")
