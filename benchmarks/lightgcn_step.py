@@ -4,8 +4,9 @@
 
 Real graph, 64 wide, 3 layers. Every kind has a process of its own; they take turns of a few steps
 each, so that all meet the same disturbances. A figure is the median over the turns, a ratio the
-median of the ratios of turns side by side. `--torch_python` names a Python that has PyTorch; kinds
-that need it are left out where it has not.
+median of the ratios of turns side by side. "tfdsl-fit" is `model.fit`, its start and end included:
+give it turns of some hundred steps. `--torch_python` names a Python that has PyTorch; kinds that
+need it are left out where it has not.
 """
 
 import json
@@ -23,11 +24,11 @@ from absl import app, flags
 from scipy import sparse
 
 import tfdsl
-from pipelines import environment, lightgcn
+from pipelines import environment, lightgcn_splits
 from pipelines.sampling import TripleSampler
 from tfdsl.models import BPRLoss, LightGCN
 
-KINDS = ("tfdsl", "tfdsl-bfloat16", "tfdsl-dsl", "torch-coo", "torch-csr")
+KINDS = ("tfdsl", "tfdsl-bfloat16", "tfdsl-dsl", "tfdsl-fit", "torch-coo", "torch-csr")
 _PEER = pathlib.Path(__file__).parent / "peers" / "torch_lightgcn.py"
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder with the data sets.")
 _DATA = flags.DEFINE_string("data", "yelp2018", "gowalla, yelp2018 or amazon-book.")
@@ -54,7 +55,8 @@ def _work(kind: str) -> None:
     if kind == "tfdsl-dsl":
         algorithm = tfdsl.DSL(0.2, update_interval=100, total_steps=20_000)
         optimizer = tfdsl.SparseOptimizer(optimizer, algorithm)
-    model.compile(optimizer, loss=BPRLoss())
+    at_once = min(_STEPS.value, 100)
+    model.compile(optimizer, loss=BPRLoss(), jit_compile=True, steps_per_execution=at_once)
     optimizer.build(model.trainable_variables)
     model.sampler = TripleSampler(graph, _BATCH.value, seed=0)
     number = tf.Variable(0, dtype=tf.int64)
@@ -72,9 +74,13 @@ def _work(kind: str) -> None:
             number.assign_add(1)
         return loss
 
+    def fit() -> float:
+        return model.fit(tf.data.Dataset.range(_STEPS.value), verbose=0).history["loss"][0]
+
+    take = fit if kind == "tfdsl-fit" else turn
     for _ in sys.stdin:
         started = time.perf_counter()
-        float(turn())
+        float(take())
         print(1e3 * (time.perf_counter() - started) / _STEPS.value, flush=True)
 
 
@@ -126,16 +132,17 @@ def main(argv: list[str]) -> None:
         return
     made = environment.describe()
     print(f"{', '.join(made['gpus']) or made['processor']}, {made['cores']} cores", flush=True)
-    train = lightgcn.load(_DATA.value, _DATA_DIR.value, validation_share=0.0).train
+    train = lightgcn_splits.load(_DATA.value, _DATA_DIR.value, validation_share=0.0).train
     with tempfile.TemporaryDirectory() as folder:
         graph = f"{folder}/graph.npz"
         np.savez(graph, indptr=train.indptr, columns=train.indices, n_items=train.shape[1])
         times = _measure(graph)
     for kind, ours in times.items():
+        peers = ("tfdsl",) if kind == "tfdsl-fit" else ("torch-coo", "torch-csr")
         ratios = [
-            f"{np.median(ours / theirs):.3f} of {peer}"
-            for peer, theirs in times.items()
-            if peer.startswith("torch-") and peer != kind
+            f"{np.median(ours / times[peer]):.3f} of {peer}"
+            for peer in peers
+            if peer in times and peer != kind
         ]
         print(f"{kind}: {', '.join([f'{np.median(ours):.3f} ms a step', *ratios])}", flush=True)
     if _OUT.value:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from data import synthetic
-from pipelines import checks, interactions, lightgcn
+from pipelines import checks, interactions, lightgcn_splits
 from pipelines.config import RunConfig
 from pipelines.interactions import Interactions
 from pipelines.sampling import TripleSampler
@@ -27,9 +27,9 @@ def _load_synthetic(data_dir: str | None, validation_share: float) -> Interactio
 
 DATA: dict[str, Callable[[str | None, float], Interactions]] = {
     "synthetic": _load_synthetic,
-    "gowalla": functools.partial(lightgcn.load, "gowalla"),
-    "yelp2018": functools.partial(lightgcn.load, "yelp2018"),
-    "amazon-book": functools.partial(lightgcn.load, "amazon-book"),
+    "gowalla": functools.partial(lightgcn_splits.load, "gowalla"),
+    "yelp2018": functools.partial(lightgcn_splits.load, "yelp2018"),
+    "amazon-book": functools.partial(lightgcn_splits.load, "amazon-book"),
 }
 VALIDATION_SHARE = 0.1
 

@@ -53,6 +53,7 @@ DATA: dict[str, tuple[Load, Load]] = {
 }
 
 
+@keras.saving.register_keras_serializable(package="tfdsl")
 class PublishedLoss(keras.losses.Loss):
     """Binary cross-entropy of the positives plus that of the negatives, each a mean."""
 

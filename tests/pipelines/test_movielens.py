@@ -1,16 +1,12 @@
-import os
-import pathlib
-
 import numpy as np
 import pytest
+from real_data import FOLDER, needs
 
 from data.errors import DataError
 from pipelines import movielens
 
 OFFICIAL = "ratings.dat"
 WITHOUT_TIME = "ratings_without_timestamps.dat"
-REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-REAL_DATA = pathlib.Path(os.environ.get("TFDSL_TEST_DATA") or REPOSITORY.parent / "shared/data")
 
 
 def test_official_file_is_read_in_its_order(tmp_path):
@@ -93,12 +89,9 @@ def test_missing_data_dir_is_refused(tmp_path):
         movielens.load_ml1m(tmp_path)
 
 
-@pytest.mark.skipif(
-    not (REAL_DATA / "ml-1m").is_dir(),
-    reason="MovieLens 1M is neither in ../shared/data nor where TFDSL_TEST_DATA points",
-)
+@needs("ml-1m")
 def test_real_data_gives_the_published_split():
-    split = movielens.load_ml1m(REAL_DATA)
+    split = movielens.load_ml1m(FOLDER)
     assert split.train.shape == (5040, 3668)
     assert split.train.nnz == 821_736
     assert split.validation.fold_in.nnz + split.validation.held_out.nnz == 95_376

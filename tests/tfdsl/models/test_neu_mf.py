@@ -55,7 +55,7 @@ def test_dropout_is_for_training():
 
 @pytest.mark.parametrize("sparse_parts", [("mlp",), ("gmf", "mlp")])
 def test_it_learns_on_a_constant_budget(sparse_parts):
-    model = trained(400, sparse=sparse_parts)
+    model = trained(250, sparse=sparse_parts, hidden=(8,))
     masks = [mask_of(w) for w in model.trainable_weights if mask_of(w) is not None]
     assert len(masks) == 2 * len(sparse_parts)
     assert all(m.numpy().sum() == round(0.25 * m.numpy().size) for m in masks)
@@ -64,7 +64,7 @@ def test_it_learns_on_a_constant_budget(sparse_parts):
 
 
 def test_a_saved_model_goes_on_with_the_same_bits(tmp_path):
-    model = trained()
+    model = trained(hidden=(8,))
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     for one in (model, again):

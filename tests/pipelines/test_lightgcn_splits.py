@@ -1,0 +1,81 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from real_data import FOLDER, needs
+
+from data import catalog
+from data.errors import DataError
+from pipelines import lightgcn_splits
+
+TRAIN, TEST = "0 1 2 3\n1 0 4\n2 3\n", "0 4\n1 1 2\n"
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """A data set of three users and five items in the place of Gowalla."""
+    counts = {"users": 3, "items": 5, "train_interactions": 6, "test_interactions": 3}
+    entry = dataclasses.replace(catalog.get("gowalla"), counts=counts, pairs_sha256={})
+    monkeypatch.setitem(catalog.CATALOG, "gowalla", entry)
+    folder = tmp_path / "gowalla"
+    folder.mkdir()
+    (folder / "train.txt").write_text(TRAIN)
+    (folder / "test.txt").write_text(TEST)
+    return tmp_path
+
+
+def test_the_three_parts_share_no_pair(tiny):
+    split = lightgcn_splits.load("gowalla", tiny, validation_share=0.5)
+    dense = [m.toarray() for m in (split.train, split.validation, split.test)]
+    assert [int(m.sum()) for m in dense] == [4, 2, 3]
+    assert sum(dense).max() == 1
+    np.testing.assert_array_equal(split.fitted.toarray(), dense[0] + dense[1])
+    assert (split.n_users, split.n_items) == (3, 5)
+
+
+def test_without_validation_all_training_items_are_trained_on(tiny):
+    split = lightgcn_splits.load("gowalla", tiny, validation_share=0.0)
+    assert (split.train.nnz, split.validation.nnz) == (6, 0)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("train.txt", TRAIN[:-4], "train.txt has 5 interactions, the official gowalla has 6"),
+        ("train.txt", TRAIN[:-1], None),  # a missing line end is no damage
+        ("test.txt", "0 3\n1 1 2\n", "test.txt, line 1: user 0 has item 3 in the training part"),
+        ("test.txt", "0 5\n1 1 2\n", "test.txt, line 1: item 5 is not in 0..4"),
+    ],
+)
+def test_a_damaged_file_is_refused(tiny, file, content, message):
+    (tiny / "gowalla" / file).write_text(content)
+    if message is None:
+        assert lightgcn_splits.load("gowalla", tiny).test.nnz == 3
+        return
+    with pytest.raises(DataError, match=message):
+        lightgcn_splits.load("gowalla", tiny)
+
+
+@needs("yelp2018")
+def test_a_file_cut_within_its_last_number_is_refused(tmp_path):
+    (tmp_path / "yelp2018").mkdir()
+    for part in ("train.txt", "test.txt"):
+        text = (FOLDER / "yelp2018" / part).read_text()
+        (tmp_path / "yelp2018" / part).write_text(text[:-2] if part == "test.txt" else text)
+    with pytest.raises(DataError, match=r"test\.txt has other interactions than the official"):
+        lightgcn_splits.load("yelp2018", tmp_path)
+
+
+@needs("gowalla")
+def test_real_gowalla_is_as_published():
+    split = lightgcn_splits.load("gowalla", FOLDER)
+    assert split.train.shape == split.test.shape == (29_858, 40_981)
+    assert (split.fitted.nnz, split.test.nnz) == (810_128, 217_242)
+    assert split.validation.nnz == np.floor(0.1 * np.diff(split.fitted.indptr)).sum()
+
+
+@needs("yelp2018")
+def test_real_yelp2018_is_as_published():
+    split = lightgcn_splits.load("yelp2018", FOLDER, validation_share=0.0)
+    assert split.train.shape == (31_668, 38_048)
+    assert (split.train.nnz, split.test.nnz) == (1_237_259, 324_147)
