@@ -36,7 +36,8 @@ def load_leave_one_out(data_dir: str | os.PathLike[str] | None = None) -> LeaveO
     The data has no times: which items are left out is drawn.
     """
     counts = catalog.get(NAME).counts
-    had = interactions.to_matrix(read(data_dir), (counts["users"], counts["items"]))
+    pairs = read(data_dir)
+    had = interactions.to_matrix(pairs.users, pairs.items, (counts["users"], counts["items"]))
     rest, test = leave_one_out.split_off(had, seed=98765)
     train, validation = leave_one_out.split_off(rest, had, seed=98766)
     return LeaveOneOut(sparse.csr_array(train), validation, test)

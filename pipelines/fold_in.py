@@ -9,6 +9,8 @@ import dataclasses
 import numpy as np
 from scipy import sparse
 
+from pipelines.interactions import select
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class HeldOutUsers:
@@ -108,14 +110,7 @@ def _hold_out(
     for start, end in zip(pairs.indptr[:-1], pairs.indptr[1:], strict=True):
         n = int(end - start)
         held_out[start + rng.choice(n, int(held_out_share * n), replace=False)] = True
-    return HeldOutUsers(fold_in=_keep(pairs, ~held_out), held_out=_keep(pairs, held_out))
-
-
-def _keep(pairs: sparse.csr_array, kept: np.ndarray) -> sparse.csr_array:
-    """The entries of `pairs` where `kept`, as a matrix of the same shape."""
-    before = np.concatenate([[0], np.cumsum(kept)]).astype(pairs.indptr.dtype)
-    content = (pairs.data[kept], pairs.indices[kept], before[pairs.indptr])
-    return sparse.csr_array(content, shape=pairs.shape)
+    return HeldOutUsers(fold_in=select(pairs, ~held_out), held_out=select(pairs, held_out))
 
 
 def _check(

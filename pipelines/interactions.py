@@ -151,10 +151,14 @@ def select(matrix: sparse.csr_array, chosen: np.ndarray) -> sparse.csr_array:
     return sparse.csr_array(content, shape=matrix.shape)
 
 
-def to_matrix(pairs: Pairs, shape: tuple[int, int]) -> sparse.csr_array:
-    """Returns the pairs as a matrix of float32 ones, items ascending within each user."""
-    ones = np.ones(len(pairs.users), np.float32)
-    matrix = sparse.csr_array((ones, (pairs.users, pairs.items)), shape=shape)
+def to_matrix(
+    users: np.ndarray, items: np.ndarray, shape: tuple[int, int] | None = None
+) -> sparse.csr_array:
+    """Returns pairs as a matrix of float32 ones, items ascending within each user.
+
+    Without a shape it is as high and wide as the highest ids ask for.
+    """
+    matrix = sparse.csr_array((np.ones(len(users), np.float32), (users, items)), shape=shape)
     matrix.sort_indices()
     return matrix
 

@@ -41,8 +41,7 @@ class LeaveOneOut:
     def left_out(self, part: str) -> sparse.csr_array:
         """Returns the items left out in "validation" or "test" as a matrix like `train`."""
         asked: Candidates = getattr(self, part)
-        pairs = interactions.Pairs(asked.users, asked.items[:, 0], np.arange(len(asked.users)))
-        return interactions.to_matrix(pairs, self.train.shape)
+        return interactions.to_matrix(asked.users, asked.items[:, 0], self.train.shape)
 
 
 def split_off(
@@ -56,6 +55,15 @@ def split_off(
     `numpy.random.default_rng(seed).random` gives every interaction a number, users in order and
     items ascending; the smallest of a user's is taken out. The same generator then draws that
     user's negatives, users in order, without replacement, among the items he never had.
+
+    Args:
+        matrix: what to take items out of, CSR [users, items], items ascending within a user.
+        had: all that users ever had; `matrix` if None.
+        n_negatives: how many negatives stand beside each item taken out.
+        seed: of all draws.
+
+    Returns:
+        What is left of the matrix, and what to rank.
 
     Raises:
         ValueError: a user lacks fewer than `n_negatives` items.
@@ -91,10 +99,9 @@ def split_last(
     Raises:
         ValueError: a user lacks fewer than `n_negatives` items.
     """
-    shape = (int(users.max()) + 1, int(items.max()) + 1)
-    had = interactions.to_matrix(interactions.Pairs(users, items, users), shape)
+    had = interactions.to_matrix(users, items)
     order = np.argsort(users, kind="stable")
-    degrees = np.bincount(users, minlength=shape[0])
+    degrees = np.diff(had.indptr)
     ends = np.cumsum(degrees)
     asked = np.flatnonzero(degrees >= 3).astype(np.int32)
     negatives = draw_negatives(had, asked, n_negatives, np.random.default_rng(seed))
@@ -102,12 +109,12 @@ def split_last(
     trained = np.ones(len(users), bool)
     for places in last.values():
         trained[places] = False
-    train = interactions.Pairs(users[trained], items[trained], users[trained])
+    train = interactions.to_matrix(users[trained], items[trained], had.shape)
     candidates = {
         part: Candidates(asked, np.concatenate([items[places][:, None], negatives], axis=1))
         for part, places in last.items()
     }
-    return LeaveOneOut(interactions.to_matrix(train, shape), **candidates)
+    return LeaveOneOut(train, **candidates)
 
 
 def draw_negatives(

@@ -45,10 +45,10 @@ def load(data_dir: str | os.PathLike[str] | None = None) -> LeaveOneOut:
     test = interactions.read_columns(test_path, 4, *shape)
     interactions.check_content(test_path, test, NAME, "test")
     interactions.refuse_overlap(test_path, train, test, shape[1])
-    matrix = interactions.to_matrix(train, shape)
+    matrix = interactions.to_matrix(train.users, train.items, shape)
     negatives = _negatives(folder / "ml-1m.test.negative", train, test, shape[1])
     asked = Candidates(test.users, np.concatenate([test.items[:, None], negatives], axis=1))
-    had = sparse.csr_array(matrix + interactions.to_matrix(test, shape))
+    had = sparse.csr_array(matrix + interactions.to_matrix(test.users, test.items, shape))
     left, validation = leave_one_out.split_off(matrix, had)
     return LeaveOneOut(left, validation, asked)
 

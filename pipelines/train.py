@@ -89,14 +89,10 @@ _FLAGS = {
     "model": (flags.DEFINE_string, "multvae", f"Model: {', '.join(TASKS)}."),
     "algorithm": (flags.DEFINE_string, "dsl", f"{', '.join((*DENSE, *ALGORITHMS))}."),
     "density": (flags.DEFINE_float, 0.1, "Share of active weights; 1.0 with dense."),
-    "epochs": (flags.DEFINE_integer, 200, "Passes over the training users."),
+    "epochs": (flags.DEFINE_integer, 200, "Passes over the training users, or interactions."),
     "batch_size": (flags.DEFINE_integer, 16, "Users, or interactions, a step."),
     "learning_rate": (flags.DEFINE_float, 1e-3, "Adam's learning rate."),
-    "final_learning_rate": (
-        flags.DEFINE_float,
-        None,
-        "Where a cosine brings it.",
-    ),
+    "final_learning_rate": (flags.DEFINE_float, None, "Where a cosine brings it."),
     "update_interval": (flags.DEFINE_integer, 100, "Steps between two mask updates."),
     "optimizer_state": (
         flags.DEFINE_string,

@@ -4,24 +4,19 @@ import functools
 from collections.abc import Callable
 
 import keras
-import numpy as np
-import tensorflow as tf
 
 from data import synthetic
 from pipelines import checks, interactions, lightgcn_splits
 from pipelines.config import RunConfig
 from pipelines.interactions import Interactions
-from pipelines.sampling import TripleSampler
-from pipelines.tasks.ranking import feed, steps_per_epoch
+from pipelines.tasks.ranking import RankingTask
 from tfdsl import evaluation
 from tfdsl.models import BPRLoss, LightGCN
 
 
 def _load_synthetic(data_dir: str | None, validation_share: float) -> Interactions:
     users, items = synthetic.interactions()
-    pairs = interactions.Pairs(users, items, np.arange(len(users)))
-    matrix = interactions.to_matrix(pairs, (int(users.max()) + 1, int(items.max()) + 1))
-    rest, test = interactions.hold_out(matrix, 0.2)
+    rest, test = interactions.hold_out(interactions.to_matrix(users, items), 0.2)
     return Interactions(*interactions.hold_out(rest, validation_share), test)
 
 
@@ -34,7 +29,7 @@ DATA: dict[str, Callable[[str | None, float], Interactions]] = {
 VALIDATION_SHARE = 0.1
 
 
-class LightGCNTask:
+class LightGCNTask(RankingTask):
     """One run's data and model; see `pipelines.tasks.Task`.
 
     Raises:
@@ -45,15 +40,10 @@ class LightGCNTask:
     select = "ndcg@20"
 
     def __init__(self, config: RunConfig, data_dir: str | None) -> None:
-        self.config = config
         self.selects_on_test = "test_selection" in config.quirks
         share = 0.0 if self.selects_on_test else VALIDATION_SHARE
         self.split = _load(config.data, data_dir, share)
-        self.steps_per_epoch = steps_per_epoch(self.split.train, config.batch_size)
-        settings = config.settings
-        self.sampler = TripleSampler(
-            self.split.train, config.batch_size, config.seed, settings["uniform"]
-        )
+        super().__init__(config, self.split.train, uniform=config.settings["uniform"])
 
     def build_model(self) -> keras.Model:
         """Returns the compiled model, built, with its initial masks."""
@@ -70,22 +60,17 @@ class LightGCNTask:
             gather=settings["gather"],
             seed=config.seed,
         )
-        return feed(self, model, BPRLoss())
-
-    def batches(self, first_epoch: int) -> tf.data.Dataset:
-        """Returns the training batches from an epoch (from 0) to the end of the run."""
-        steps = (n * self.steps_per_epoch for n in (first_epoch, self.config.epochs))
-        return self.sampler.dataset(*steps, self.config.settings["sampling"])
+        return self.compiled(model, BPRLoss())
 
     def evaluator(self, model: keras.Model) -> Callable[[str], dict[str, float]]:
         """Returns a function from "validation" or "test" to the users' mean metrics."""
         split = self.split
+        parts = {"validation": (split.train, split.validation), "test": (split.fitted, split.test)}
+        if self.selects_on_test:
+            parts["validation"] = parts["test"]
 
         def evaluate(part: str) -> dict[str, float]:
-            if part == "test" or self.selects_on_test:
-                seen, relevant = split.fitted, split.test
-            else:
-                seen, relevant = split.train, split.validation
+            seen, relevant = parts[part]
             return evaluation.evaluate(model.scorer(), seen, relevant, ks=(20, 50))
 
         return evaluate

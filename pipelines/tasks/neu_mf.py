@@ -15,16 +15,14 @@ from pipelines import checks, citeulike, interactions, leave_one_out, ncf
 from pipelines.config import RunConfig
 from pipelines.leave_one_out import LeaveOneOut
 from pipelines.movielens import read_ml1m
-from pipelines.sampling import TripleSampler
-from pipelines.tasks.ranking import feed, steps_per_epoch
+from pipelines.tasks.ranking import RankingTask
 from tfdsl import evaluation
 from tfdsl.models import NeuMF
 
 
 def _load_synthetic(data_dir: str | None) -> LeaveOneOut:
     users, items = synthetic.interactions()
-    pairs = interactions.Pairs(users, items, np.arange(len(users)))
-    had = interactions.to_matrix(pairs, (int(users.max()) + 1, int(items.max()) + 1))
+    had = interactions.to_matrix(users, items)
     rest, test = leave_one_out.split_off(had)
     train, validation = leave_one_out.split_off(rest, had, seed=98766)
     return LeaveOneOut(train, validation, test)
@@ -64,7 +62,7 @@ class PublishedLoss(keras.losses.Loss):
         return ops.sum(y_true * losses, axis=-1) + negatives
 
 
-class NeuMFTask:
+class NeuMFTask(RankingTask):
     """One run's data and model; see `pipelines.tasks.Task`.
 
     Raises:
@@ -75,21 +73,13 @@ class NeuMFTask:
     select = "sampled_ndcg@10"
 
     def __init__(self, config: RunConfig, data_dir: str | None) -> None:
-        self.config = config
         self.split = _load(config.data, data_dir, "file_order" in config.quirks)
-        self.steps_per_epoch = steps_per_epoch(self.split.train, config.batch_size)
-        self.sampler = TripleSampler(
-            self.split.train,
-            config.batch_size,
-            config.seed,
-            n_negatives=config.settings["negatives"],
-            fixed_negatives=self._fixed_negatives(),
-        )
+        fixed = self._fixed_negatives() if "fixed_negatives" in config.quirks else None
+        negatives = config.settings["negatives"]
+        super().__init__(config, self.split.train, n_negatives=negatives, fixed_negatives=fixed)
 
-    def _fixed_negatives(self) -> np.ndarray | None:
-        """Returns the negatives of every user, [users, n], under the quirk of that name."""
-        if "fixed_negatives" not in self.config.quirks:
-            return None
+    def _fixed_negatives(self) -> np.ndarray:
+        """Returns the negatives of every user, [users, n]."""
         asked, n_users = self.split.test, self.split.train.shape[0]
         if len(asked.users) < n_users:
             raise ValueError(
@@ -115,13 +105,8 @@ class NeuMFTask:
             seed=config.seed,
         )
         if "fixed_negatives" in config.quirks:
-            return feed(self, model, PublishedLoss())
-        return feed(self, model, keras.losses.BinaryCrossentropy(from_logits=True))
-
-    def batches(self, first_epoch: int) -> tf.data.Dataset:
-        """Returns the training batches from an epoch (from 0) to the end of the run."""
-        steps = (n * self.steps_per_epoch for n in (first_epoch, self.config.epochs))
-        return self.sampler.dataset(*steps, self.config.settings["sampling"])
+            return self.compiled(model, PublishedLoss())
+        return self.compiled(model, keras.losses.BinaryCrossentropy(from_logits=True))
 
     def evaluator(self, model: keras.Model) -> Callable[[str], dict[str, float]]:
         """Returns a function from "validation" or "test" to the users' mean metrics.
@@ -129,6 +114,8 @@ class NeuMFTask:
         Among 1 + 99 items; for the test also among all that the user did not have in training.
         """
         split = self.split
+        seen = sparse.csr_array(split.train + split.left_out("validation"))
+        relevant = split.left_out("test")
         logits = tf.function(functools.partial(model, training=False), jit_compile=True)
 
         def score(users: np.ndarray, items: np.ndarray) -> tf.Tensor:
@@ -142,9 +129,8 @@ class NeuMFTask:
             users, items = asked.users[first:], asked.items[first:]
             metrics = evaluation.evaluate_sampled(score, users, items, ks=(10, 20))
             if part == "test":
-                seen = sparse.csr_array(split.train + split.left_out("validation"))
                 metrics |= evaluation.evaluate(
-                    model.scorer(), seen, split.left_out("test"), ks=(10, 20), batch_size=100
+                    model.scorer(), seen, relevant, ks=(10, 20), batch_size=100
                 )
             return metrics
 

@@ -3,37 +3,53 @@
 from typing import Any
 
 import keras
+import tensorflow as tf
 from scipy import sparse
 
+from pipelines.config import RunConfig
+from pipelines.sampling import TripleSampler
 from tfdsl.models import RankingModel
 
 _MOST_AT_ONCE = 100
 
 
-def steps_per_epoch(train: sparse.csr_array, batch_size: int) -> int:
-    """Returns the number of full batches of interactions in an epoch.
+class RankingTask:
+    """How a run's triples are drawn and handed to its model.
+
+    Args:
+        config: the run.
+        train: training interactions, CSR [users, items].
+        **drawing: more of `TripleSampler`'s arguments.
 
     Raises:
-        ValueError: there is none, as there are fewer interactions than a batch holds.
+        ValueError: fewer interactions than a batch holds; see also `TripleSampler`.
     """
-    if train.nnz < batch_size:
-        raise ValueError(
-            f"{train.nnz} interactions do not fill a batch of {batch_size}; use a smaller one."
-        )
-    return int(train.nnz // batch_size)
 
+    def __init__(self, config: RunConfig, train: sparse.csr_array, **drawing: Any) -> None:
+        if train.nnz < config.batch_size:
+            raise ValueError(
+                f"{train.nnz} interactions do not fill a batch of {config.batch_size}; use a "
+                "smaller one."
+            )
+        self.config = config
+        self.steps_per_epoch = int(train.nnz // config.batch_size)
+        self.sampler = TripleSampler(train, config.batch_size, config.seed, **drawing)
 
-def feed(task: Any, model: RankingModel, loss: keras.losses.Loss) -> RankingModel:
-    """Compiles a task's model and builds its optimizer; returns the model.
+    def batches(self, first_epoch: int) -> tf.data.Dataset:
+        """Returns the training batches from an epoch (from 0) to the end of the run."""
+        steps = (n * self.steps_per_epoch for n in (first_epoch, self.config.epochs))
+        return self.sampler.dataset(*steps, self.config.settings["sampling"])
 
-    With sampling "device" the compiled step draws its own triples, and the host hands over the
-    numbers of as many steps at once as divide an epoch.
-    """
-    config = task.config
-    if config.settings["sampling"] == "device":
-        model.sampler = task.sampler
-    optimizer = config.optimizer(task.steps_per_epoch * config.epochs)
-    at_once = next(n for n in range(_MOST_AT_ONCE, 0, -1) if task.steps_per_epoch % n == 0)
-    model.compile(optimizer, loss=loss, jit_compile=True, steps_per_execution=at_once)
-    optimizer.build(model.trainable_variables)
-    return model
+    def compiled(self, model: RankingModel, loss: keras.losses.Loss) -> RankingModel:
+        """Compiles the model, builds its optimizer, and returns it.
+
+        With sampling "device" the compiled step draws its own triples, and the host hands over
+        the numbers of as many steps at once as divide an epoch.
+        """
+        if self.config.settings["sampling"] == "device":
+            model.sampler = self.sampler
+        optimizer = self.config.optimizer(self.steps_per_epoch * self.config.epochs)
+        at_once = next(n for n in range(_MOST_AT_ONCE, 0, -1) if self.steps_per_epoch % n == 0)
+        model.compile(optimizer, loss=loss, jit_compile=True, steps_per_execution=at_once)
+        optimizer.build(model.trainable_variables)
+        return model

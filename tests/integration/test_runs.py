@@ -36,7 +36,7 @@ def _tiny(monkeypatch):
 
     monkeypatch.setitem(mult_vae.DATA, "tiny", load)
     users, items = synthetic.interactions(120, 60, 4, 8, seed=1)
-    had = interactions.to_matrix(interactions.Pairs(users, items, users), (120, 60))
+    had = interactions.to_matrix(users, items, (120, 60))
 
     def load_within_users(data_dir, validation_share):
         rest, test = interactions.hold_out(had, 0.2)

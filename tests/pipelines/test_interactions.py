@@ -15,7 +15,7 @@ def write(tmp_path, content):
 
 def random_matrix(n_users=50, n_items=30, density=0.3, seed=0):
     users, items = np.nonzero(np.random.default_rng(seed).random((n_users, n_items)) < density)
-    return interactions.to_matrix(Pairs(users, items, users), (n_users, n_items))
+    return interactions.to_matrix(users, items, (n_users, n_items))
 
 
 def test_adjacency_lines_become_pairs_in_their_order(tmp_path):

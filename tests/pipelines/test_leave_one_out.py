@@ -2,13 +2,12 @@ import numpy as np
 import pytest
 
 from pipelines import interactions, leave_one_out
-from pipelines.interactions import Pairs
 
 
 def matrix(rows, n_items):
     users = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     items = np.array([item for row in rows for item in row], int)
-    return interactions.to_matrix(Pairs(users, items, users), (len(rows), n_items))
+    return interactions.to_matrix(users, items, (len(rows), n_items))
 
 
 def random_rows(n_users=40, n_items=30, seed=0):

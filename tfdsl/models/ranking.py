@@ -49,4 +49,5 @@ class RankingModel(keras.Model):
 
         What scores share, such as propagated embeddings, is computed here, once.
         """
+        # Not abstract for Python: training needs none, and Keras's models have another metaclass.
         raise NotImplementedError(f"{type(self).__name__} must define `scorer`.")
