@@ -29,6 +29,7 @@ Flags of table:
                          bernoulli, masked_bias, warm_moments, shrinking_budget,
                          test_selection, fixed_negatives, file_order, last_batch
   --seeds=N              run everything with the seeds 0 to N - 1 (1)
+  --jobs=N               runs at once (1): a GPU has room for several
 
 The first call installs the versions of constraints.txt into .venv beside this script (some
 minutes, 2.5 GB; more with a GPU). It installs again only when constraints.txt, setup.cfg,

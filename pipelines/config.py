@@ -30,6 +30,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "factors": 16,
         "mlp_factors": 16,
         "dropout": 0.2,
+        "regularization": 0.0,
         "negatives": 4,
         "sampling": "device",
     },
@@ -129,7 +130,9 @@ class RunConfig:
         if self.final_learning_rate is not None:
             share = self.final_learning_rate / rate
             rate = keras.optimizers.schedules.CosineDecay(rate, total_steps, alpha=share)
-        adam = keras.optimizers.Adam(rate)
+        # PyTorch's epsilon, as all published settings are for it. Keras's is ten times as large,
+        # which is not small beside the gradients of one row of a table in a large batch.
+        adam = keras.optimizers.Adam(rate, epsilon=1e-8)
         if self.algorithm in DENSE:
             return adam
         return tfdsl.SparseOptimizer(adam, ALGORITHMS[self.algorithm](self, total_steps))

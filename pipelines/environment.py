@@ -28,7 +28,12 @@ def describe() -> dict[str, Any]:
 
 
 def _commit() -> str:
-    """The checked-out commit, marked where files differ from it; "unknown" outside git."""
+    """The checked-out commit, marked where files differ from it; "unknown" outside git.
+
+    Code that was copied without its history says in TFDSL_COMMIT what it is a copy of.
+    """
+    if "TFDSL_COMMIT" in os.environ:
+        return os.environ["TFDSL_COMMIT"]
     root = pathlib.Path(__file__).resolve().parent.parent
 
     def git(*words: str) -> str:

@@ -8,16 +8,13 @@ table.json and table.png. Finished runs are never run again; an interrupted one 
 """
 
 import pathlib
-import time
-from typing import Any
 
 from absl import app, flags
 
-from data.errors import MissingDataError
 from pipelines import checks, command_line, files, render
 from pipelines.command_line import say
+from pipelines.grid import run_grid
 from pipelines.tables import TABLES, Options
-from pipelines.train import run
 
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder with the data sets (one folder each); downloaded if not given."
@@ -29,9 +26,12 @@ _QUIRKS = flags.DEFINE_list(
     "quirks", None, "Under --protocol=published: the quirks to keep (default: all; '' for none)."
 )
 _SEEDS = flags.DEFINE_integer("seeds", 1, "Seeds 0, 1, ... of every run.", lower_bound=1)
+_JOBS = flags.DEFINE_integer("jobs", 1, "Runs at once, a process each.", lower_bound=1)
 
 
-def make_table(name: str, options: Options, out: pathlib.Path, data_dir: str | None) -> str:
+def make_table(
+    name: str, options: Options, out: pathlib.Path, data_dir: str | None, jobs: int = 1
+) -> str:
     """Runs what is missing of a table and writes it.
 
     Args:
@@ -39,6 +39,7 @@ def make_table(name: str, options: Options, out: pathlib.Path, data_dir: str | N
         options: budget, protocol, seeds.
         out: the folder that table folders are made in.
         data_dir: folder with the data sets, or None for the cache.
+        jobs: how many runs at once.
 
     Returns:
         The table in Markdown.
@@ -50,22 +51,7 @@ def make_table(name: str, options: Options, out: pathlib.Path, data_dir: str | N
     checks.one_of("table", name, TABLES)
     table = TABLES[name]
     folder = out / f"{name}-{options.protocol}-{options.budget}"
-    grid = table.grid(options)
-    results: list[dict[str, Any]] = []
-    missing: dict[str, MissingDataError] = {}
-    for place, config in enumerate(grid, start=1):
-        started = time.perf_counter()
-        if config.data not in missing:
-            try:
-                results.append(run(config, folder / "runs" / config.key, data_dir))
-            except MissingDataError as error:
-                missing[config.data] = error
-                say(f"left out: {error}")
-        if config.data in missing:
-            results.append({"config": config.to_dict(), "missing": str(missing[config.data])})
-            continue
-        took = time.perf_counter() - started
-        say(f"[{place}/{len(grid)}] {config.key}: done in {took:.0f} s")
+    results = run_grid(table.grid(options), folder / "runs", data_dir, jobs)
     text = render.markdown(table, results)
     files.write_json(folder / "table.json", results)
     files.write_text(folder / "table.md", text)
@@ -81,7 +67,8 @@ def main(arguments: list[str]) -> None:
             for table in TABLES.values():
                 print(f"{table.name:24} {table.title}")
         case ["table", name]:
-            print(make_table(name, _options(), pathlib.Path(_OUT.value), _DATA_DIR.value))
+            out = pathlib.Path(_OUT.value)
+            print(make_table(name, _options(), out, _DATA_DIR.value, _JOBS.value))
         case _:
             given = " ".join(arguments) or "nothing"
             raise app.UsageError(f"Expected 'list' or 'table NAME'; received {given!r}.")

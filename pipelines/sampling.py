@@ -24,8 +24,8 @@ class TripleSampler:
         matrix: training interactions, CSR [users, items].
         batch_size: triples a step.
         seed: seed of all draws.
-        uniform: "interactions" draws pairs (as LightGCN's authors' code in effect does), "users"
-            a user who has items, then one of them (as DSL's).
+        uniform: "interactions" draws pairs, so that active users come more often; "users" draws a
+            user who has items, then one of them (as the code of LightGCN's and DSL's authors does).
         n_negatives: negatives a pair.
         fixed_negatives: int [users, n]; if given, a pair's negatives are always its user's n.
 

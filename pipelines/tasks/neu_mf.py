@@ -102,6 +102,7 @@ class NeuMFTask(RankingTask):
             factors=settings["factors"],
             mlp_factors=mlp_factors,
             dropout=settings["dropout"],
+            regularization=settings["regularization"],
             seed=config.seed,
         )
         if "fixed_negatives" in config.quirks:

@@ -14,7 +14,7 @@ from pipelines.config import RunConfig
 from pipelines.tables import TABLES
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FLAGS = ("data_dir", "out", "budget", "protocol", "quirks", "seeds")
+FLAGS = ("data_dir", "out", "budget", "protocol", "quirks", "seeds", "jobs")
 
 
 def call(*command, folder=ROOT):

@@ -153,7 +153,7 @@ def test_a_table_is_written_with_its_picture(tmp_path, monkeypatch):
             },
         }
 
-    monkeypatch.setattr("pipelines.reproduce.run", lambda config, *_: result(config))
+    monkeypatch.setattr("pipelines.grid.run", lambda config, *_: result(config))
     text = make_table("multvae-synthetic", Options(seeds=(0, 1)), tmp_path, None)
     folder = tmp_path / "multvae-synthetic-clean-short"
     assert (folder / "table.md").read_text() == text

@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from tfdsl import indices, schedules
 
-# Chunks are padded to one of these numbers of terms: more widths, less padding, more kernels.
-WIDTHS = (1, 2, 4, 8, 12, 16, 24, 32)
+# Terms of a sum on each level, the last also on all further ones. One width a level makes few
+# kernels, which a GPU is paid for with padding: 1.4 terms an edge on LightGCN's graphs.
+WIDTHS = (24, 8, 16)
 GATHERS = ("float32", "bfloat16")
 
 
@@ -31,14 +32,14 @@ def bipartite(indptr: Any, columns: Any, n_columns: int) -> tuple[np.ndarray, np
 
 
 class Level(NamedTuple):
-    """Sums of rows of one table: each bucket is an int32 array [sums, terms] of row numbers.
+    """Sums of rows of one table, each part an int32 array [sums, terms] of row numbers.
 
-    `done` sums are whole rows of the product; `partial` ones are the next level's table. The
-    table's last row is zero and pads.
+    `done` sums are whole rows of the product; `partial` ones are the next level's table. Every
+    table ends with a row of zeros more, which pads.
     """
 
-    done: list[np.ndarray]
-    partial: list[np.ndarray]
+    done: Any
+    partial: Any
 
 
 class Plan(NamedTuple):
@@ -54,60 +55,35 @@ class Plan(NamedTuple):
 
 
 def plan(indptr: np.ndarray, columns: np.ndarray, widths: tuple[int, ...] = WIDTHS) -> Plan:
-    """Cuts the rows of a CSR matrix of ones into sums of at most `widths[-1]` terms."""
+    """Cuts the rows of a CSR matrix of ones into sums of at most `widths[level]` terms."""
     n_nodes = len(indptr) - 1
+    place = np.empty(n_nodes, np.int64)
+    rows, n_placed = np.arange(n_nodes), 0
     starts, lengths = np.asarray(indptr[:-1], np.int64), np.diff(indptr).astype(np.int64)
-    place = np.full(n_nodes, -1, np.int64)
-    rows = np.flatnonzero(lengths)
-    starts, lengths = starts[rows], lengths[rows]
-    terms, n_table, n_done = np.asarray(columns, np.int64), n_nodes, 0
-    levels = []
+    terms, pad = np.asarray(columns, np.int64), n_nodes
+    levels: list[Level] = []
     while len(rows):
-        whole = lengths <= widths[-1]
-        done, order = _buckets(terms, n_table, starts[whole], lengths[whole], widths)
-        place[rows[whole][order]] = n_done + np.arange(whole.sum())
-        n_done += int(whole.sum())
-        rows, starts, lengths = rows[~whole], starts[~whole], lengths[~whole]
-        # All chunks but a row's last are full, so that only the last has terms that pad.
-        n_chunks = -(-lengths // widths[-1])
+        width = min(widths[min(len(levels), len(widths) - 1)], max(int(lengths.max()), 1))
+        n_chunks = np.maximum(-(-lengths // width), 1)  # an isolated node's is a sum of nothing
+        order = np.argsort(n_chunks > 1, kind="stable")
+        rows, starts, lengths, n_chunks = (of[order] for of in (rows, starts, lengths, n_chunks))
+        n_done = int((n_chunks == 1).sum())
+        place[rows[:n_done]] = n_placed + np.arange(n_done)
+        n_placed += n_done
         first = np.cumsum(n_chunks) - n_chunks
         owner = np.repeat(np.arange(len(rows)), n_chunks)
         nth = np.arange(len(owner)) - first[owner]
-        begin = nth * widths[-1]
-        length = np.minimum(lengths[owner] - begin, widths[-1])
-        partial, order = _buckets(terms, n_table, starts[owner] + begin, length, widths)
-        levels.append(Level(done, partial))
-        terms = np.empty(len(owner), np.int64)
-        terms[order] = np.arange(len(owner))
-        starts, lengths, n_table = first, n_chunks, len(owner)
-    place[place < 0] = n_done + np.arange((place < 0).sum())
-    if levels:
-        moved = np.append(place, n_nodes)  # the row that pads stays last
-        first_level = Level(*([moved[bucket] for bucket in part] for part in levels[0]))
-        levels[0] = Level(*([bucket.astype(np.int32) for bucket in part] for part in first_level))
+        at = (nth * width)[:, None] + np.arange(width)
+        real = at < lengths[owner, None]
+        sums = np.full(at.shape, pad, np.int64)
+        sums[real] = terms[(starts[owner, None] + at)[real]]
+        levels.append(Level(sums[:n_done], sums[n_done:]))
+        terms, pad = np.arange(len(owner) - n_done), len(owner) - n_done
+        rows, starts, lengths = rows[n_done:], first[n_done:] - n_done, n_chunks[n_done:]
+    moved = np.append(place, n_nodes)  # the row that pads stays last
+    levels[0] = Level(*(moved[part] for part in levels[0]))
+    levels = [Level(*(part.astype(np.int32) for part in level)) for level in levels]
     return Plan(levels, place.astype(np.int32), np.append(np.argsort(place), 0).astype(np.int32))
-
-
-def _buckets(
-    terms: np.ndarray,
-    n_table: int,
-    starts: np.ndarray,
-    lengths: np.ndarray,
-    widths: tuple[int, ...],
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """Returns the sums by number of terms, and their order: the i-th made is order[i]."""
-    fitting = np.searchsorted(widths, lengths)
-    order = np.argsort(fitting, kind="stable")
-    buckets = []
-    for kind, chosen in enumerate(
-        np.split(order, np.searchsorted(fitting[order], range(1, len(widths))))
-    ):
-        if len(chosen):
-            column = np.arange(widths[kind])
-            at = np.minimum(starts[chosen, None] + column, len(terms) - 1)
-            bucket = np.where(column < lengths[chosen, None], terms[at], n_table)
-            buckets.append(bucket.astype(np.int32))
-    return buckets, order
 
 
 class Propagation:
@@ -119,11 +95,12 @@ class Propagation:
     Args:
         indptr: row starts of the graph's adjacency matrix in CSR form, [nodes + 1].
         columns: column of each stored entry, [edges]; both directions of every edge are stored.
-        gather: dtype in which neighbours' rows are read, "float32" or "bfloat16"; sums are float32.
-        widths: ascending numbers of terms that sums are padded to.
+        gather: dtype of rows that are read and passed on, "float32" or "bfloat16", which halves
+            the bytes; sums are float32.
+        widths: how many terms a sum has on each level; the last holds for all further levels.
 
     Raises:
-        ValueError: the matrix is not square or not symmetric, or an unknown dtype.
+        ValueError: the matrix is not square or not symmetric, an unknown dtype, or unfit widths.
 
     Reference: He et al., 2020, "LightGCN", SIGIR, arXiv 2002.02126, equation 8.
     """
@@ -137,6 +114,8 @@ class Propagation:
     ) -> None:
         if gather not in GATHERS:
             raise ValueError(f"`gather` must be one of {', '.join(GATHERS)}; received {gather!r}.")
+        if not widths or min(widths) < 1 or widths[-1] < 2:
+            raise ValueError(f"`widths` must be 1 or more, the last 2 or more; received {widths}.")
         indptr, columns = np.asarray(indptr), np.asarray(columns)
         _check(indptr, columns)
         self.n_nodes = len(indptr) - 1
@@ -146,73 +125,90 @@ class Propagation:
         degrees[-1] = 0
         scale = np.zeros(len(degrees), np.float32)
         scale[degrees > 0] = degrees[degrees > 0] ** -0.5
-        self._levels = [
-            Level(*([indices.store(bucket) for bucket in part] for part in level))
-            for level in made.levels
-        ]
+        self._levels = [Level(*(indices.store(part) for part in level)) for level in made.levels]
         self._place, self._nodes = indices.store(made.place), indices.store(made.nodes)
         with tf.init_scope():
             self._scale = tf.constant(scale[:, None])
-
-    def __call__(self, x: Any) -> tf.Tensor:
-        """Returns A x, float32, for x of shape (nodes, width)."""
-        return _own_gradient(self._propagated, tf.convert_to_tensor(x))
-
-    def mean(self, x: Any, layers: int) -> tf.Tensor:
-        """Returns the mean of x, A x, ... A^layers x, float32, for x of shape (nodes, width)."""
-        return _own_gradient(lambda x: self._mean(x, layers), tf.convert_to_tensor(x))
 
     # Inside, rows stand in the plan's order, so that sums need not be put anywhere. Entries of A
     # are the scale of their row times that of their column, so no weight is gathered: rows are
     # scaled before they are added up, and the sum is.
 
+    def __call__(self, x: Any) -> tf.Tensor:
+        """Returns A x, float32, for x of shape (nodes, width)."""
+
+        @tf.custom_gradient
+        def apply(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
+            return self._propagated(x), self._propagated
+
+        return apply(tf.convert_to_tensor(x))
+
+    def mean(self, x: Any, layers: int, nodes: Any = None) -> tf.Tensor:
+        """Returns rows of the mean of x, A x, ... A^layers x, float32.
+
+        Args:
+            x: (nodes, width).
+            layers: how often to propagate at most.
+            nodes: integers of any shape, whose rows to return; all nodes in their order if None.
+        """
+        place = indices.load(self._place)
+        places = place if nodes is None else tf.gather(place, nodes)
+
+        def all_rows(own: tf.Tensor) -> tf.Tensor:
+            return tf.gather(self._mean(own, layers), place)
+
+        def in_order(x: tf.Tensor) -> tf.Tensor:
+            return tf.gather(x, indices.load(self._nodes))
+
+        @tf.custom_gradient
+        def apply(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
+            def gradient(upstream: tf.Tensor) -> tf.Tensor:
+                if nodes is None:
+                    return all_rows(in_order(upstream))
+                rows, at = tf.reshape(upstream, [-1, x.shape[1]]), tf.reshape(places, [-1])
+                return all_rows(tf.math.unsorted_segment_sum(rows, at, self.n_nodes + 1))
+
+            return tf.gather(self._mean(in_order(x), layers), places), gradient
+
+        return apply(tf.convert_to_tensor(x))
+
     def _propagated(self, x: tf.Tensor) -> tf.Tensor:
         rows = self._scale * tf.gather(x, indices.load(self._nodes))
-        product = self._product(tf.cast(rows, self.gather), None, tf.float32)
+        product = self._product(tf.cast(rows, self.gather))
         return tf.gather(product, indices.load(self._place))
 
-    def _mean(self, x: tf.Tensor, layers: int) -> tf.Tensor:
+    def _mean(self, own: tf.Tensor, layers: int) -> tf.Tensor:
+        """Returns the mean for rows in the plan's order, in that order."""
         if not layers:
-            return tf.identity(x)
-        # Horner's scheme, x + A(x + A(x + ...)), on scaled rows; in a loop, so that XLA compiles
-        # one product and not one a layer.
-        own = self._scale * tf.gather(x, indices.load(self._nodes))
-        rows = tf.cast(own, self.gather)
-        if layers > 1:
-            _, rows = tf.while_loop(
-                lambda layer, rows: layer < layers - 1,
-                lambda layer, rows: (layer + 1, self._product(rows, own, self.gather)),
-                (tf.constant(0), rows),
-            )
-        product = self._product(rows, None, tf.float32)
-        return (x + tf.gather(product, indices.load(self._place))) / (layers + 1)
+            return own
+        # Horner's scheme, x + A(x + A(x + ...)), on scaled rows, and their scale taken off again.
+        # All in a loop: XLA compiles one product, and what it makes of it stays as it is.
+        scaled = self._scale * own
+        _, rows = tf.while_loop(
+            lambda layer, rows: layer < layers,
+            lambda layer, rows: (
+                layer + 1,
+                tf.cast(scaled + self._scale * self._product(rows), self.gather),
+            ),
+            (tf.constant(0), tf.cast(scaled, self.gather)),
+        )
+        total = tf.cast(rows, tf.float32) / tf.where(self._scale > 0, self._scale, 1.0)
+        return tf.where(self._scale > 0, total, own) / (layers + 1)
 
-    def _product(self, rows: tf.Tensor, own: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor:
-        """Returns `scale * sums of neighbours' rows`, or with `own` scaled again and added to it.
-
-        The result has a last row of zeros, as `rows` has.
-        """
-        width, finished = rows.shape[1], []
+    def _product(self, rows: tf.Tensor) -> tf.Tensor:
+        """Returns `scale * sums of neighbours' rows`, float32; its last row is zeros as `rows`'."""
+        table, finished = rows, []
         for level in self._levels:
-            finished += [_sum(rows, bucket) for bucket in level.done]
-            if level.partial:
-                parts = [_sum(rows, bucket) for bucket in level.partial]
-                rows = tf.cast(tf.concat([*parts, tf.zeros([1, width])], axis=0), self.gather)
-        isolated = self.n_nodes + 1 - sum(bucket.shape[0] for bucket in finished)
-        product = self._scale * tf.concat([*finished, tf.zeros([isolated, width])], axis=0)
-        if own is not None:
-            product = own + self._scale * product
-        return tf.cast(product, dtype)
+            finished.append(_sum(table, level.done))
+            table = _padded([_sum(table, level.partial)], self.gather)
+        return self._scale * _padded(finished, tf.float32)
 
 
-def _own_gradient(function: Any, x: tf.Tensor) -> tf.Tensor:
-    """Applies a symmetric linear map: its gradient is the map itself."""
-
-    @tf.custom_gradient
-    def apply(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
-        return function(x), function
-
-    return apply(x)
+def _padded(parts: list[tf.Tensor], dtype: tf.DType) -> tf.Tensor:
+    """Returns a table of all parts' rows and the row of zeros."""
+    # Also the barrier without which XLA would compute a sum again wherever it is a term.
+    zeros = tf.zeros([1, parts[0].shape[1]], parts[0].dtype)
+    return tf.cast(tf.concat([*parts, zeros], axis=0), dtype)
 
 
 def _sum(table: tf.Tensor, terms: tf.Tensor) -> tf.Tensor:

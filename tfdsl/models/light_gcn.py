@@ -38,7 +38,7 @@ class LightGCN(RankingModel):
         width: width of the embeddings.
         layers: number of propagations, 0 for matrix factorisation.
         regularization: r in the loss r / 2 * (squared norms of the batch's rows of E) / batch.
-        gather: dtype in which neighbours' rows are read, "float32" or "bfloat16".
+        gather: dtype of rows while they are propagated, "float32" or "bfloat16".
         seed: seed of the initial table.
 
     Raises:
@@ -47,7 +47,11 @@ class LightGCN(RankingModel):
     Example:
         model = tfdsl.models.LightGCN(interactions)  # scipy.sparse.csr_array [users, items]
         model.compile(
-            tfdsl.SparseOptimizer("adam", tfdsl.DSL(density=0.2, total_steps=20_000)),
+            # Gradients are small here: Keras's own epsilon, 1e-7, would slow the training.
+            tfdsl.SparseOptimizer(
+                keras.optimizers.Adam(1e-3, epsilon=1e-8),
+                tfdsl.DSL(density=0.2, total_steps=20_000),
+            ),
             loss=tfdsl.models.BPRLoss(),
             jit_compile=True,
         )
@@ -97,9 +101,13 @@ class LightGCN(RankingModel):
         both = bipartite(*self._graph, self.n_items)
         self.propagation = Propagation(*both, self.gather)
 
-    def embeddings(self) -> Any:
-        """Returns the embeddings of all nodes, users first: (users + items, width)."""
-        return self.propagation.mean(ops.convert_to_tensor(self.nodes.embeddings), self.n_layers)
+    def embeddings(self, nodes: Any = None) -> Any:
+        """Returns the embeddings of all nodes, users first: (users + items, width).
+
+        Or of those that `nodes`, integers of any shape, names; an item's number comes after users'.
+        """
+        table = ops.convert_to_tensor(self.nodes.embeddings)
+        return self.propagation.mean(table, self.n_layers, nodes)
 
     def scorer(self) -> Callable[[Any], tf.Tensor]:
         """Returns a compiled function from users, integers (batch,), to (batch, items) scores."""
@@ -118,7 +126,7 @@ class LightGCN(RankingModel):
         if training and self.regularization:
             squares = ops.sum(ops.square(self.nodes(nodes)), axis=(1, 2))
             self.add_loss(self.regularization / 2 * ops.mean(squares))
-        rows = ops.take(self.embeddings(), nodes, axis=0)
+        rows = self.embeddings(nodes)
         return ops.sum(rows[:, :1] * rows[:, 1:], axis=-1)
 
     def save_assets(self, inner_path: str) -> None:

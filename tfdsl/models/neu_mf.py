@@ -32,6 +32,8 @@ class NeuMF(RankingModel):
         mlp_factors: width of the MLP's embeddings.
         hidden: outputs of the MLP's layers.
         dropout: share of each MLP layer's input that is dropped in training.
+        regularization: r in the loss r / 2 * (squared norms of a pair's four embeddings), mean of
+            all pairs of the batch.
         sparse: whose tables have masks: "gmf", "mlp" (as in the published DSL), or both.
         seed: seed of initial weights and dropout.
 
@@ -47,6 +49,7 @@ class NeuMF(RankingModel):
         mlp_factors: int = 16,
         hidden: tuple[int, ...] = (32, 16, 8),
         dropout: float = 0.2,
+        regularization: float = 0.0,
         sparse: tuple[str, ...] = ("mlp",),
         seed: int = 0,
         **kwargs: Any,
@@ -60,11 +63,13 @@ class NeuMF(RankingModel):
             schedules.check_count("hidden", units)
         if not 0.0 <= dropout < 1.0:
             raise ValueError(f"`dropout` must be in [0, 1); received {dropout!r}.")
+        if not regularization >= 0.0:
+            raise ValueError(f"`regularization` must be 0 or more; received {regularization!r}.")
         if not set(sparse) <= set(PARTS):
             raise ValueError(f"`sparse` is any of {', '.join(PARTS)}; received {sparse!r}.")
         self.n_users, self.n_items, self.dropout = n_users, n_items, dropout
         self.factors, self.mlp_factors, self.hidden = factors, mlp_factors, hidden
-        self.sparse, self.seed = sparse, seed
+        self.regularization, self.sparse, self.seed = regularization, sparse, seed
         self.batches = self.add_weight(
             shape=(), initializer="zeros", dtype="int64", trainable=False, name="batches"
         )
@@ -101,15 +106,20 @@ class NeuMF(RankingModel):
         """Returns logits, (batch, n)."""
         users, items = inputs
         users = users[:, None]
+        factors = self.gmf_user(users), self.gmf_item(items)
         halves = self.mlp_user(users), self.mlp_item(items)
         x = ops.concatenate([ops.broadcast_to(halves[0], ops.shape(halves[1])), halves[1]], axis=-1)
         if training:
             self.batches.assign_add(1)
+        if training and self.regularization:
+            # A user's rows have one place where items' have n: the mean weighs them alike.
+            squares = sum(ops.mean(ops.sum(ops.square(rows), -1)) for rows in (*factors, *halves))
+            self.add_loss(self.regularization / 2 * squares)
         for place, layer in enumerate(self.network):
             if training and self.dropout:
                 x = philox.drop(x, self.dropout, philox.fold(self.seed, place, self.batches))
             x = layer(x)
-        x = ops.concatenate([self.gmf_user(users) * self.gmf_item(items), x], axis=-1)
+        x = ops.concatenate([factors[0] * factors[1], x], axis=-1)
         return self.head(x)[..., 0]
 
     def scorer(self) -> Callable[[Any], tf.Tensor]:
@@ -126,6 +136,6 @@ class NeuMF(RankingModel):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        names = ("n_users", "n_items", "factors", "mlp_factors", "hidden", "dropout", "sparse")
-        own = {name: getattr(self, name) for name in (*names, "seed")}
+        names = ("n_users", "n_items", "factors", "mlp_factors", "hidden", "dropout")
+        own = {name: getattr(self, name) for name in (*names, "regularization", "sparse", "seed")}
         return super().get_config() | own

@@ -95,11 +95,31 @@ def test_isolated_nodes_get_nothing_and_give_nothing():
 def test_every_term_is_summed_once_and_pads_are_few():
     indptr, columns = bipartite(*_skewed())
     made = plan(indptr, columns)
-    first = [bucket for part in made.levels[0] for bucket in part]
-    assert sum((bucket < len(made.place)).sum() for bucket in first) == len(columns)
-    buckets = [bucket for level in made.levels for part in level for bucket in part]
-    assert sum(bucket.size for bucket in buckets) < 1.3 * len(columns)
-    assert max(bucket.shape[1] for bucket in buckets) <= WIDTHS[-1]
+    n_nodes = len(made.place)
+    assert sum((part < n_nodes).sum() for part in made.levels[0]) == len(columns)
+    assert sum(len(level.done) for level in made.levels) == n_nodes
+    assert sum(part.size for level in made.levels for part in level) < 1.7 * len(columns)
+    np.testing.assert_array_equal(made.nodes[made.place], np.arange(n_nodes))
+
+
+def test_some_rows_of_the_mean_are_those_of_all_and_have_its_gradient():
+    propagation = Propagation(GRAPH.indptr, GRAPH.indices)
+    nodes = np.array([[7, 3], [11, 7], [199, 0]])
+    weights = np.random.default_rng(2).normal(size=(*nodes.shape, 6)).astype(np.float32)
+
+    @tf.function(jit_compile=True)
+    def rows_and_gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            rows = propagation.mean(x, 3, nodes)
+            loss = tf.reduce_sum(weights * rows)
+        return rows, tape.gradient(loss, x)
+
+    rows, gradient = rows_and_gradient(tf.constant(X))
+    np.testing.assert_allclose(rows, means(GRAPH, X, 3)[nodes], atol=1e-6)
+    scattered = np.zeros_like(X)
+    np.add.at(scattered, nodes, weights)
+    np.testing.assert_allclose(gradient, means(GRAPH, scattered, 3), atol=1e-6)
 
 
 def _skewed():
@@ -134,3 +154,9 @@ def test_a_bipartite_graph_has_every_entry_in_both_directions():
 def test_what_is_no_undirected_graph_is_refused(indptr, columns, gather, message):
     with pytest.raises(ValueError, match=message):
         Propagation(np.array(indptr), np.array(columns, int), gather)
+
+
+@pytest.mark.parametrize("widths", [(), (4, 1), (0, 2)])
+def test_widths_with_which_sums_would_not_end_are_refused(widths):
+    with pytest.raises(ValueError, match="`widths` must be 1 or more, the last 2 or more"):
+        Propagation(GRAPH.indptr, GRAPH.indices, widths=widths)

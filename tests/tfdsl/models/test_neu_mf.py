@@ -53,6 +53,20 @@ def test_dropout_is_for_training():
     assert (model((USERS, ITEMS), training=True).numpy() != plain).any()
 
 
+def test_regularization_adds_the_squares_of_the_rows_in_use_in_training():
+    model = NeuMF(30, 20, factors=3, mlp_factors=4, dropout=0.0, regularization=0.5)
+    users, items = np.array([7, 8]), np.array([[9, 1, 2], [0, 1, 3]])
+    model((users, items))
+    assert model.losses == []
+    model((users, items), training=True)
+    squares = [
+        (getattr(model, f"{part}_{side}").embeddings.numpy()[ids] ** 2).sum(-1).mean()
+        for part in ("gmf", "mlp")
+        for side, ids in (("user", users), ("item", items))
+    ]
+    np.testing.assert_allclose(model.losses, [0.25 * sum(squares)], rtol=1e-5)
+
+
 @pytest.mark.parametrize("sparse_parts", [("mlp",), ("gmf", "mlp")])
 def test_it_learns_on_a_constant_budget(sparse_parts):
     model = trained(250, sparse=sparse_parts, hidden=(8,))
@@ -83,6 +97,7 @@ def test_a_saved_model_goes_on_with_the_same_bits(tmp_path):
         ({"mlp_factors": 1.5}, "`mlp_factors`.*received 1.5"),
         ({"hidden": (8, 0)}, "`hidden`.*received 0"),
         ({"dropout": 1.0}, "`dropout`.*received 1.0"),
+        ({"regularization": -1.0}, "`regularization`.*received -1.0"),
         ({"sparse": ("gnf",)}, "`sparse`.*gmf, mlp; received"),
     ],
 )

@@ -1,0 +1,71 @@
+"""Runs what is missing of a grid, one run after the other or several at once."""
+
+import concurrent.futures
+import functools
+import multiprocessing
+import os
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from absl import logging
+
+from data.errors import MissingDataError
+from pipelines.command_line import say
+from pipelines.config import RunConfig
+from pipelines.train import run
+
+
+def run_grid(
+    grid: Sequence[RunConfig], folder: pathlib.Path, data_dir: str | None, jobs: int = 1
+) -> list[dict[str, Any]]:
+    """Returns the result of every run, in the order of the grid.
+
+    A run whose data cannot be had gives {"config": ..., "missing": why}.
+
+    Args:
+        grid: the runs.
+        folder: holds a folder for each run, named by its key; finished ones are not run again.
+        data_dir: folder with the data sets, or None for the cache.
+        jobs: how many run at once, each in a process of its own if more than one. They share a
+            GPU, where small models leave most of it idle.
+
+    Raises:
+        DataError: the data is damaged.
+    """
+    outcome = functools.partial(_outcome, folder=folder, data_dir=data_dir)
+    if jobs == 1:
+        return _collected(map(outcome, grid), grid)
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else the first takes it all
+    pool = concurrent.futures.ProcessPoolExecutor(
+        jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1
+    )
+    try:
+        return _collected(pool.map(outcome, grid), grid)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _collected(outcomes: Any, grid: Sequence[RunConfig]) -> list[dict[str, Any]]:
+    results = []
+    for place, (config, (result, seconds)) in enumerate(zip(grid, outcomes, strict=True), start=1):
+        if "missing" in result:
+            say(f"left out: {result['missing']}")
+        else:
+            say(f"[{place}/{len(grid)}] {config.key}: done in {seconds:.0f} s")
+        results.append(result)
+    return results
+
+
+def _outcome(
+    config: RunConfig, folder: pathlib.Path, data_dir: str | None
+) -> tuple[dict[str, Any], float]:
+    """Returns the result of a run and the seconds it took."""
+    logging.set_verbosity(logging.WARNING)  # TensorFlow reports every checkpoint it writes
+    started = time.perf_counter()
+    try:
+        result = run(config, folder / config.key, data_dir)
+    except MissingDataError as error:
+        result = {"config": config.to_dict(), "missing": str(error)}
+    return result, time.perf_counter() - started

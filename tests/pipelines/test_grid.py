@@ -1,0 +1,18 @@
+import dataclasses
+
+from pipelines.config import RunConfig
+from pipelines.grid import run_grid
+
+SMALL = RunConfig("synthetic", "lightgcn", "static", 0.5, epochs=2, batch_size=2048)
+GRID = [SMALL, dataclasses.replace(SMALL, data="amazon-book"), dataclasses.replace(SMALL, seed=1)]
+
+
+def test_several_at_once_give_what_one_after_the_other_does(tmp_path):
+    at_once, in_turn = (
+        run_grid(GRID, tmp_path / str(jobs), str(tmp_path / "nowhere"), jobs) for jobs in (2, 1)
+    )
+    for config, here, there in zip(GRID, at_once, in_turn, strict=True):
+        assert here["config"] == there["config"] == config.to_dict()
+        assert here.get("test") == there.get("test")
+    assert "missing" in at_once[1]
+    assert at_once[0]["test"] != at_once[2]["test"]
