@@ -4,12 +4,13 @@
 
 Real graph, 64 wide, 3 layers. Every kind has a process of its own; they take turns of a few steps
 each, so that all meet the same disturbances. A figure is the median over the turns, a ratio the
-median of the ratios of turns side by side. "tfdsl-fit" is `model.fit`, its start and end included:
-give it turns of some hundred steps. `--torch_python` names a Python that has PyTorch; kinds that
-need it are left out where it has not.
+median of the ratios of turns side by side. "tfdsl-fit" is a call of `model.fit`, its start and end
+included, over 20 epochs of a turn's steps each. `--torch_python` names a Python that has PyTorch;
+kinds that need it are left out where it has not.
 """
 
 import json
+import math
 import pathlib
 import shlex
 import subprocess
@@ -29,6 +30,7 @@ from pipelines.sampling import TripleSampler
 from tfdsl.models import BPRLoss, LightGCN
 
 KINDS = ("tfdsl", "tfdsl-bfloat16", "tfdsl-dsl", "tfdsl-fit", "torch-coo", "torch-csr")
+_FIT_EPOCHS = 20
 _PEER = pathlib.Path(__file__).parent / "peers" / "torch_lightgcn.py"
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder with the data sets.")
 _DATA = flags.DEFINE_string("data", "yelp2018", "gowalla, yelp2018 or amazon-book.")
@@ -55,7 +57,7 @@ def _work(kind: str) -> None:
     if kind == "tfdsl-dsl":
         algorithm = tfdsl.DSL(0.2, update_interval=100, total_steps=20_000)
         optimizer = tfdsl.SparseOptimizer(optimizer, algorithm)
-    at_once = min(_STEPS.value, 100)
+    at_once = math.gcd(_STEPS.value, 100)
     model.compile(optimizer, loss=BPRLoss(), jit_compile=True, steps_per_execution=at_once)
     optimizer.build(model.trainable_variables)
     model.sampler = TripleSampler(graph, _BATCH.value, seed=0)
@@ -75,13 +77,17 @@ def _work(kind: str) -> None:
         return loss
 
     def fit() -> float:
-        return model.fit(tf.data.Dataset.range(_STEPS.value), verbose=0).history["loss"][0]
+        numbers = tf.data.Dataset.range(_STEPS.value * _FIT_EPOCHS)
+        epochs = {"epochs": _FIT_EPOCHS, "steps_per_epoch": _STEPS.value}
+        return model.fit(numbers, verbose=0, **epochs).history["loss"][-1]
 
-    take = fit if kind == "tfdsl-fit" else turn
+    take, steps = turn, _STEPS.value
+    if kind == "tfdsl-fit":
+        take, steps = fit, _STEPS.value * _FIT_EPOCHS
     for _ in sys.stdin:
         started = time.perf_counter()
         float(take())
-        print(1e3 * (time.perf_counter() - started) / _STEPS.value, flush=True)
+        print(1e3 * (time.perf_counter() - started) / steps, flush=True)
 
 
 def _command(kind: str, graph: str) -> list[str]:

@@ -68,7 +68,8 @@ def evaluate(
                 f"`score` must return one score an item for each of {size} users, shape "
                 f"({size}, {relevant.shape[1]}); received shape {tuple(scores.shape)}."
             )
-        values, finite = _rank(scores, _dense(seen, padded), _dense(relevant, padded), tuple(ks))
+        entries = (_entries(matrix, padded) for matrix in (seen, relevant))
+        values, finite = _rank(scores, *entries, tuple(ks))
         if not finite.numpy().all():
             row = padded[np.argmin(finite.numpy())]
             raise ValueError(
@@ -188,30 +189,39 @@ def top_k_metrics(hits: Tensor, n_relevant: Tensor, k: int) -> dict[str, Tensor]
     }
 
 
-@tf.function(autograph=False)
+@tf.function(autograph=False, reduce_retracing=True)
 def _rank(
     scores: Tensor, seen: Tensor, relevant: Tensor, ks: tuple[int, ...]
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Returns the metrics of a batch, and whether each user's scores are finite."""
+    """Returns the metrics of a batch, and whether each user's scores are finite.
+
+    What users have seen and are asked for comes as entries, [n, 2], and is spread out where the
+    scores are: a batch of masks is too much to hand to a GPU.
+    """
     scores = tf.cast(scores, tf.float32)
     finite = tf.reduce_all(tf.math.is_finite(scores), axis=1)
     lowest = tf.constant(-np.inf, tf.float32)
-    best, items = tf.math.top_k(tf.where(seen, lowest, scores), max(ks))
+    lows = tf.fill([tf.shape(seen)[0]], lowest)
+    best, items = tf.math.top_k(tf.tensor_scatter_nd_update(scores, seen, lows), max(ks))
+    ones = tf.ones([tf.shape(relevant)[0]])
+    is_relevant = tf.tensor_scatter_nd_update(tf.zeros_like(scores), relevant, ones)
     # Who has seen nearly everything gets seen items in his list: they are no hits.
-    hits = tf.gather(relevant, items, batch_dims=1) & (best > lowest)
-    n_relevant = tf.math.count_nonzero(relevant, axis=1, dtype=tf.int32)
+    hits = (tf.gather(is_relevant, items, batch_dims=1) > 0) & (best > lowest)
+    n_relevant = tf.math.count_nonzero(is_relevant, axis=1, dtype=tf.int32)
     values: dict[str, Tensor] = {}
     for k in ks:
         values |= top_k_metrics(hits, n_relevant, k)
     return values, finite
 
 
-def _dense(matrix: CSRMatrix, rows: Any) -> Any:
-    """Returns some rows as bool [len(rows), n_items]: where an entry is stored."""
-    dense = np.zeros((len(rows), matrix.shape[1]), dtype=bool)
-    for place, row in enumerate(rows):
-        dense[place, matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]] = True
-    return dense
+def _entries(matrix: CSRMatrix, rows: Any) -> Tensor:
+    """Returns the stored entries of some rows, int32 [n, 2]: place in `rows`, column."""
+    starts, counts = matrix.indptr[rows], np.diff(matrix.indptr)[rows]
+    place = np.repeat(np.arange(len(rows)), counts)
+    first = np.cumsum(counts) - counts
+    at = np.arange(len(place)) + np.repeat(starts - first, counts)
+    # A tensor, so that batches of other lengths are not traced again.
+    return tf.constant(np.stack([place, matrix.indices[at]], axis=1), tf.int32)
 
 
 def _check(seen: CSRMatrix, relevant: CSRMatrix, ks: Sequence[int]) -> None:
