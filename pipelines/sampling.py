@@ -5,6 +5,7 @@ import tensorflow as tf
 from scipy import sparse
 
 from pipelines import checks
+from pipelines.shuffling import shuffled
 from tfdsl import indices, masks
 from tfdsl.schedules import check_count
 
@@ -16,16 +17,19 @@ _BITS = 31  # of masks.random_scores
 class TripleSampler:
     """Draws triples for pairwise ranking: the same bits for the same (seed, step), anywhere.
 
-    Integer arithmetic only, so that tf.data on the host and a compiled step on a GPU draw the same.
-    No draw is ever rejected: a negative is the r-th of the items the user does not have, found by
-    bisection in his sorted items, so none is false and all are equally likely (to 2**-31).
+    Steps are the batches of one endless stream of epochs, each shuffled anew: what is drawn comes
+    equally often in every epoch, and an epoch may end inside a batch. Integer arithmetic only, so
+    that tf.data on the host and a compiled step on a GPU draw the same. No draw is ever rejected:
+    a negative is the r-th of the items the user does not have, found by bisection in his sorted
+    items, so none is false and all are equally likely (to 2**-31).
 
     Args:
         matrix: training interactions, CSR [users, items].
         batch_size: triples a step.
         seed: seed of all draws.
-        uniform: "interactions" draws pairs, so that active users come more often; "users" draws a
-            user who has items, then one of them (as the code of LightGCN's and DSL's authors does).
+        uniform: "interactions": an epoch has every pair once; "users": it has every user with items
+            equally often, about as many times as a user has items on average, each time with one
+            of his items at random (as the code of LightGCN's and DSL's authors in effect does).
         n_negatives: negatives a pair.
         fixed_negatives: int [users, n]; if given, a pair's negatives are always its user's n.
 
@@ -73,15 +77,15 @@ class TripleSampler:
         float32 [batch, 1 + negatives], 1 for it.
         """
         seed = masks.fold_seed(self.seed, step)
-        first = masks.random_scores((self.batch_size,), masks.fork(seed, 11))
         if self.uniform == "interactions":
-            place = _below(first, self.n_pairs)
+            place = self._in_epochs(step, self.n_pairs)
             users = _at(self._owners, place)
         else:
-            users = _at(self._active, _below(first, self.n_active))
+            visits = self.n_pairs // self.n_active
+            users = _at(self._active, self._in_epochs(step, self.n_active * visits) // visits)
             start, end = _at(self._starts, users), _at(self._starts, users + 1)
-            second = masks.random_scores((self.batch_size,), masks.fork(seed, 12))
-            place = start + _below(second, end - start)
+            draws = masks.random_scores((self.batch_size,), masks.fork(seed, 12))
+            place = start + _below(draws, end - start)
         if self._fixed is not None:
             negatives = _at(self._fixed, users)
         else:
@@ -92,6 +96,14 @@ class TripleSampler:
         labels = np.zeros(items.shape, np.float32)
         labels[:, 0] = 1.0
         return (users, items), tf.constant(labels)
+
+    def _in_epochs(self, step: tf.Tensor, n: int) -> tf.Tensor:
+        """Returns a step's batch of 0..n-1, each of which comes once an epoch; int32 [batch]."""
+        number = tf.cast(step, tf.int64) * self.batch_size + tf.range(
+            self.batch_size, dtype="int64"
+        )
+        epoch = masks.fork(masks.fold_seed(self.seed, number // n), 11)
+        return shuffled(number % n, n, epoch)
 
     def _fresh_negatives(self, users: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
         """Returns an item a draw that the user does not have; [batch, negatives]."""

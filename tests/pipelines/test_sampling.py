@@ -54,6 +54,25 @@ def test_draws_are_uniform_over_what_they_say(uniform):
     assert (abs(counts - expected) <= 6 * np.sqrt(expected) + 1e-9).all()
 
 
+@pytest.mark.parametrize("batch_size", [7, 1000])
+@pytest.mark.parametrize("uniform", UNIFORM)
+def test_an_epoch_has_every_pair_once_or_every_user_equally_often(uniform, batch_size):
+    active = DENSE.any(axis=1)
+    visits = DENSE.sum() // active.sum()
+    length = DENSE.sum() if uniform == "interactions" else visits * active.sum()
+    draw = tf.function(TripleSampler(MATRIX, batch_size, 4, uniform))
+    batches = [draw(tf.constant(step))[0] for step in range(-(-2 * length // batch_size))]
+    users, items = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    for epoch in (slice(length), slice(length, 2 * length)):
+        counts = np.zeros(DENSE.shape, int)
+        np.add.at(counts, (users[epoch], items[epoch, 0]), 1)
+        if uniform == "interactions":
+            np.testing.assert_array_equal(counts, DENSE)
+        else:
+            np.testing.assert_array_equal(counts.sum(axis=1), visits * active)
+    assert (users[:length] != users[length : 2 * length]).any()
+
+
 def test_a_batch_is_a_function_of_seed_and_step():
     def draw(seed, step, wrap=lambda f: f):
         return wrap(TripleSampler(MATRIX, 50, seed))(tf.constant(step, tf.int64))[0][1].numpy()
