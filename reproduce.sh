@@ -166,7 +166,7 @@ run_tests() {
   step ruff check .
   step ruff format --check .
   step mypy
-  step pytest "$@"
+  step pytest -n 2 --dist=worksteal "$@"
 }
 
 step() {
