@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import logging
@@ -36,36 +36,44 @@ def run_grid(
     """
     outcome = functools.partial(_outcome, folder=folder, data_dir=data_dir)
     if jobs == 1:
-        return _collected(map(outcome, grid), grid)
+        return _collected(grid, [functools.partial(outcome, config) for config in grid])
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else the first takes it all
     pool = concurrent.futures.ProcessPoolExecutor(
         jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1
     )
     try:
-        return _collected(pool.map(outcome, grid), grid)
+        return _collected(grid, [pool.submit(outcome, config).result for config in grid])
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _collected(outcomes: Any, grid: Sequence[RunConfig]) -> list[dict[str, Any]]:
-    results = []
-    for place, (config, (result, seconds)) in enumerate(zip(grid, outcomes, strict=True), start=1):
-        if "missing" in result:
-            say(f"left out: {result['missing']}")
-        else:
-            say(f"[{place}/{len(grid)}] {config.key}: done in {seconds:.0f} s")
-        results.append(result)
+def _collected(
+    grid: Sequence[RunConfig], outcomes: Sequence[Callable[[], tuple[Any, float]]]
+) -> list[dict[str, Any]]:
+    """Returns the results; data that could not be had once is not asked for again."""
+    results: list[dict[str, Any]] = []
+    missing: dict[str, str] = {}
+    for place, (config, outcome) in enumerate(zip(grid, outcomes, strict=True), start=1):
+        if config.data not in missing:
+            result, seconds = outcome()
+            if not isinstance(result, str):
+                say(f"[{place}/{len(grid)}] {config.key}: done in {seconds:.0f} s")
+                results.append(result)
+                continue
+            missing[config.data] = result
+            say(f"left out: {result}")
+        results.append({"config": config.to_dict(), "missing": missing[config.data]})
     return results
 
 
 def _outcome(
     config: RunConfig, folder: pathlib.Path, data_dir: str | None
-) -> tuple[dict[str, Any], float]:
-    """Returns the result of a run and the seconds it took."""
+) -> tuple[dict[str, Any] | str, float]:
+    """Returns the result of a run, or why there is no data for it, and the seconds it took."""
     logging.set_verbosity(logging.WARNING)  # TensorFlow reports every checkpoint it writes
     started = time.perf_counter()
     try:
         result = run(config, folder / config.key, data_dir)
     except MissingDataError as error:
-        result = {"config": config.to_dict(), "missing": str(error)}
+        result = str(error)
     return result, time.perf_counter() - started

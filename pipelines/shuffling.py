@@ -30,8 +30,6 @@ def shuffled(places: tf.Tensor, n: int, seed: tf.Tensor) -> tf.Tensor:
         partner = tf.where(partner < 0, partner + n, partner)
         # Of both the same, so that both swap or neither does.
         higher = tf.cast(tf.maximum(x, partner), tf.uint32)
-        coin = masks.fold_seed(masks.fork(seed, 2 * round_ + 1) ^ higher) & tf.constant(
-            1, tf.uint32
-        )
+        coin = masks.fold_seed(masks.fork(seed, 2 * round_ + 1) ^ higher) % 2
         x = tf.where(coin > 0, partner, x)
     return x

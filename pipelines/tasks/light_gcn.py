@@ -49,12 +49,9 @@ class LightGCNTask(RankingTask):
         """Returns the compiled model, built, with its initial masks."""
         config, settings = self.config, self.config.settings
         keras.utils.set_random_seed(config.seed)
-        width = settings["width"]
-        if config.algorithm == "narrow":
-            width = max(round(config.density * width), 1)
         model = LightGCN(
             self.split.train,
-            width=width,
+            width=self.width(settings["width"]),
             layers=settings["layers"],
             regularization=settings["regularization"],
             gather=settings["gather"],

@@ -92,15 +92,12 @@ class NeuMFTask(RankingTask):
         """Returns the compiled model, built, with its initial masks."""
         config, settings = self.config, self.config.settings
         keras.utils.set_random_seed(config.seed)
-        mlp_factors = settings["mlp_factors"]
-        if config.algorithm == "narrow":
-            mlp_factors = max(round(config.density * mlp_factors), 1)
         n_users, n_items = self.split.train.shape
         model = NeuMF(
             n_users,
             n_items,
             factors=settings["factors"],
-            mlp_factors=mlp_factors,
+            mlp_factors=self.width(settings["mlp_factors"]),
             dropout=settings["dropout"],
             regularization=settings["regularization"],
             seed=config.seed,

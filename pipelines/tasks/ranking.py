@@ -35,6 +35,12 @@ class RankingTask:
         self.steps_per_epoch = int(train.nnz // config.batch_size)
         self.sampler = TripleSampler(train, config.batch_size, config.seed, **drawing)
 
+    def width(self, full: int) -> int:
+        """Returns the width of a masked table; narrow ones have as many weights as are active."""
+        if self.config.algorithm != "narrow":
+            return full
+        return max(round(self.config.density * full), 1)
+
     def batches(self, first_epoch: int) -> tf.data.Dataset:
         """Returns the training batches from an epoch (from 0) to the end of the run."""
         steps = (n * self.steps_per_epoch for n in (first_epoch, self.config.epochs))

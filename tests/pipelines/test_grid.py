@@ -1,5 +1,6 @@
 import dataclasses
 
+from data.errors import MissingDataError
 from pipelines.config import RunConfig
 from pipelines.grid import run_grid
 
@@ -16,3 +17,24 @@ def test_several_at_once_give_what_one_after_the_other_does(tmp_path):
         assert here.get("test") == there.get("test")
     assert "missing" in at_once[1]
     assert at_once[0]["test"] != at_once[2]["test"]
+
+
+def test_data_that_cannot_be_had_is_asked_for_once(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def run(config, *_):
+        asked.append(config.data)
+        if config.data == "amazon-book":
+            raise MissingDataError("it is not here")
+        return {"test": config.seed}
+
+    monkeypatch.setattr("pipelines.grid.run", run)
+    absent = [dataclasses.replace(SMALL, data="amazon-book", seed=seed) for seed in (0, 1)]
+    results = run_grid([absent[0], SMALL, absent[1]], tmp_path, None)
+    assert asked == ["amazon-book", "synthetic"]
+    assert [result.get("missing") for result in results] == [
+        "it is not here",
+        None,
+        "it is not here",
+    ]
+    assert capsys.readouterr().err.count("it is not here") == 1

@@ -192,7 +192,7 @@ class Propagation:
             ),
             (tf.constant(0), tf.cast(scaled, self.gather)),
         )
-        total = tf.cast(rows, tf.float32) / tf.where(self._scale > 0, self._scale, 1.0)
+        total = tf.math.divide_no_nan(tf.cast(rows, tf.float32), self._scale)
         return tf.where(self._scale > 0, total, own) / (layers + 1)
 
     def _product(self, rows: tf.Tensor) -> tf.Tensor:
