@@ -22,12 +22,14 @@ Usage: ./reproduce.sh [COMMAND]
 Flags of table:
   --data_dir=FOLDER      data sets that you have, a folder each (ml-1m/); else downloaded
   --out=FOLDER           where the table's folder is made (runs)
-  --budget=short|full    short (the default; LightGCN wants a GPU), or the published length
+  --budget=short|full    short (the default; LightGCN wants a GPU), or the published length;
+                         LightGCN also has long, where the dense model is at its best
   --protocol=clean|published
                          our protocol (the default), or the published code's with its quirks
   --quirks=A,B           under published, the quirks to keep (default: all; --quirks= for none):
                          bernoulli, masked_bias, warm_moments, shrinking_budget,
                          test_selection, fixed_negatives, file_order, last_batch
+  --algorithms=A,B       those of the table's rows to make (all): dense, narrow, dsl, ...
   --seeds=N              run everything with the seeds 0 to N - 1 (1)
   --jobs=N               runs at once (1): a GPU has room for several
 

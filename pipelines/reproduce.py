@@ -14,18 +14,19 @@ from absl import app, flags
 from pipelines import checks, command_line, files, render
 from pipelines.command_line import say
 from pipelines.grid import run_grid
-from pipelines.tables import TABLES, Options
+from pipelines.tables import BUDGETS, TABLES, Options
 
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder with the data sets (one folder each); downloaded if not given."
 )
 _OUT = flags.DEFINE_string("out", "runs", "Where table folders are made.")
-_BUDGET = flags.DEFINE_enum("budget", "short", ["short", "full"], "short fits two cores.")
+_BUDGET = flags.DEFINE_enum("budget", "short", list(BUDGETS), "See the README.")
 _PROTOCOL = flags.DEFINE_enum("protocol", "clean", ["clean", "published"], "See the README.")
 _QUIRKS = flags.DEFINE_list(
     "quirks", None, "Under --protocol=published: the quirks to keep (default: all; '' for none)."
 )
 _SEEDS = flags.DEFINE_integer("seeds", 1, "Seeds 0, 1, ... of every run.", lower_bound=1)
+_ALGORITHMS = flags.DEFINE_list("algorithms", None, "Those of the table's to run (default: all).")
 _JOBS = flags.DEFINE_integer("jobs", 1, "Runs at once, a process each.", lower_bound=1)
 
 
@@ -45,11 +46,12 @@ def make_table(
         The table in Markdown.
 
     Raises:
-        ValueError: unknown table.
+        ValueError: unknown table, or it has no such budget or algorithm.
         DataError: the data is damaged. Where it cannot be had, rows say so.
     """
     checks.one_of("table", name, TABLES)
     table = TABLES[name]
+    checks.one_of("budget", options.budget, table.budgets)
     folder = out / f"{name}-{options.protocol}-{options.budget}"
     results = run_grid(table.grid(options), folder / "runs", data_dir, jobs)
     text = render.markdown(table, results)
@@ -76,7 +78,8 @@ def main(arguments: list[str]) -> None:
 
 def _options() -> Options:
     quirks = command_line.quirks(_QUIRKS.value)
-    return Options(_BUDGET.value, _PROTOCOL.value, quirks, tuple(range(_SEEDS.value)))
+    seeds, algorithms = tuple(range(_SEEDS.value)), _ALGORITHMS.value
+    return Options(_BUDGET.value, _PROTOCOL.value, quirks, seeds, algorithms and tuple(algorithms))
 
 
 if __name__ == "__main__":

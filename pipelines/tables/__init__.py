@@ -1,10 +1,10 @@
 """One file a model: the grids of its tables and nothing else."""
 
 from pipelines.tables import light_gcn, mult_vae, neu_mf
-from pipelines.tables.base import Options, Table
+from pipelines.tables.base import BUDGETS, Options, Table
 
 TABLES: dict[str, Table] = {
     table.name: table for module in (mult_vae, light_gcn, neu_mf) for table in module.TABLES
 }
 
-__all__ = ["TABLES", "Options", "Table"]
+__all__ = ["BUDGETS", "TABLES", "Options", "Table"]

@@ -7,7 +7,7 @@ from typing import Any
 from pipelines import checks, protocols
 from pipelines.config import RunConfig
 
-BUDGETS = ("short", "full")
+BUDGETS = ("short", "long", "full")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,16 +15,19 @@ class Options:
     """What a caller may choose about a table.
 
     Attributes:
-        budget: "short" fits two cores; "full" is the published length.
+        budget: "short" fits two cores (LightGCN: a GPU); "long" is LightGCN's until it is at its
+            best; "full" is the published length.
         protocol: "clean" or "published".
         quirks: quirks to keep under "published"; all that there are if None.
         seeds: one run of every configuration a seed.
+        algorithms: those of the table's to run; all of them if None.
     """
 
     budget: str = "short"
     protocol: str = "clean"
     quirks: tuple[str, ...] | None = None
     seeds: tuple[int, ...] = (0,)
+    algorithms: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         checks.one_of("budget", self.budget, BUDGETS)
@@ -39,7 +42,14 @@ class Options:
             model: name of the model.
             cases: algorithm and density of each row.
             **fields: more of `RunConfig`'s, the same for all.
+
+        Raises:
+            ValueError: an algorithm was chosen that no case has.
         """
+        there = tuple(dict.fromkeys(algorithm for algorithm, _ in cases))
+        chosen = there if self.algorithms is None else self.algorithms
+        for algorithm in chosen:
+            checks.one_of("algorithms", algorithm, there)
         quirks = protocols.active(self.protocol, self.quirks, model)
         return [
             RunConfig(
@@ -53,6 +63,7 @@ class Options:
                 **fields,
             )
             for algorithm, density in cases
+            if algorithm in chosen
             for seed in self.seeds
         ]
 
@@ -67,6 +78,7 @@ class Table:
         grid: options -> the runs, in the order of the rows.
         metrics: test metrics to show, the first is also drawn.
         notes: what a reader must know of them.
+        budgets: those it has.
     """
 
     name: str
@@ -74,3 +86,4 @@ class Table:
     grid: Callable[[Options], Sequence[RunConfig]]
     metrics: tuple[str, ...]
     notes: str
+    budgets: tuple[str, ...] = ("short", "full")

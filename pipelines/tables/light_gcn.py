@@ -15,6 +15,15 @@ _BUDGETS: dict[str, dict[str, Any]] = {
         "evaluate_every": 20,
         "settings": {"uniform": "users"},
     },
+    "long": {
+        "epochs": 1000,
+        "batch_size": 8192,
+        "learning_rate": 1e-2,
+        "final_learning_rate": 1e-4,
+        "update_interval": 150,
+        "evaluate_every": 100,
+        "settings": {"uniform": "users", "gather": "bfloat16"},
+    },
     "full": {
         "epochs": 1000,
         "batch_size": 1024,
@@ -38,7 +47,8 @@ def _table(data: str, title: str) -> Table:
         return options.grid("lightgcn", cases, data=data, **_BUDGETS[options.budget])
 
     metrics = ("recall@20", "ndcg@20", "recall@50", "ndcg@50")
-    return Table(f"lightgcn-{data}", f"LightGCN, {title}, full ranking", grid, metrics, _NOTES)
+    name, title = f"lightgcn-{data}", f"LightGCN, {title}, full ranking"
+    return Table(name, title, grid, metrics, _NOTES, tuple(_BUDGETS))
 
 
 TABLES = (

@@ -1,5 +1,6 @@
 """What tasks share whose models train on sampled triples."""
 
+import math
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ from pipelines.config import RunConfig
 from pipelines.sampling import TripleSampler
 from tfdsl.models import RankingModel
 
-_MOST_AT_ONCE = 100
+_MOST_AT_ONCE = 100  # steps between two looks at the clock, the keyboard and the callbacks
 
 
 class RankingTask:
@@ -32,7 +33,10 @@ class RankingTask:
                 "smaller one."
             )
         self.config = config
-        self.steps_per_epoch = int(train.nnz // config.batch_size)
+        # At least every pair once, and a whole number of executions, however many steps that is.
+        executions = math.ceil(train.nnz / config.batch_size / _MOST_AT_ONCE)
+        self.steps_at_once = math.ceil(train.nnz / config.batch_size / executions)
+        self.steps_per_epoch = executions * self.steps_at_once
         self.sampler = TripleSampler(train, config.batch_size, config.seed, **drawing)
 
     def width(self, full: int) -> int:
@@ -50,12 +54,12 @@ class RankingTask:
         """Compiles the model, builds its optimizer, and returns it.
 
         With sampling "device" the compiled step draws its own triples, and the host hands over
-        the numbers of as many steps at once as divide an epoch.
+        the numbers of many steps at once.
         """
         if self.config.settings["sampling"] == "device":
             model.sampler = self.sampler
         optimizer = self.config.optimizer(self.steps_per_epoch * self.config.epochs)
-        at_once = next(n for n in range(_MOST_AT_ONCE, 0, -1) if self.steps_per_epoch % n == 0)
+        at_once = self.steps_at_once
         model.compile(optimizer, loss=loss, jit_compile=True, steps_per_execution=at_once)
         optimizer.build(model.trainable_variables)
         return model

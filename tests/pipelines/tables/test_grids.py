@@ -1,0 +1,50 @@
+import pytest
+
+from pipelines.reproduce import make_table
+from pipelines.tables import TABLES, Options
+
+REAL = [name for name in TABLES if name != "multvae-synthetic"]
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_every_density_has_all_algorithms_and_a_narrow_model(name):
+    grid = TABLES[name].grid(Options())
+    assert [(c.algorithm, c.density) for c in grid[:1]] == [("dense", 1.0)]
+    by_density = {}
+    for config in grid[1:]:
+        by_density.setdefault(config.density, set()).add(config.algorithm)
+    assert list(by_density) == [0.5, 0.2, 0.1]
+    assert all(algorithms >= {"dsl", "static", "narrow"} for algorithms in by_density.values())
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_budget_of_a_table_has_the_same_rows(name):
+    table = TABLES[name]
+    rows = {
+        budget: [(c.algorithm, c.density) for c in table.grid(Options(budget))]
+        for budget in table.budgets
+    }
+    assert all(of == rows["short"] for of in rows.values())
+    keys = [config.key for budget in rows for config in table.grid(Options(budget))]
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_rows_can_be_left_out(name):
+    every = TABLES[name].grid(Options(seeds=(0, 1)))
+    some = TABLES[name].grid(Options(seeds=(0, 1), algorithms=("dense", "dsl")))
+    assert some == [config for config in every if config.algorithm in ("dense", "dsl")]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "line"),
+    [
+        ("multvae-ml1m", Options("long"), "`budget` must be one of short, full; received 'long'."),
+        ("neumf-ml1m", Options(algorithms=("dls",)), "`algorithms` must be one of dense, dsl, set"),
+        ("neumf", Options(), "`table` must be one of multvae-synthetic"),
+    ],
+)
+def test_what_a_table_has_not_is_refused_before_anything_is_written(tmp_path, name, options, line):
+    with pytest.raises(ValueError, match=line):
+        make_table(name, options, tmp_path, None)
+    assert not list(tmp_path.iterdir())
