@@ -5,8 +5,8 @@
 Real graph, 64 wide, 3 layers. Every kind has a process of its own; they take turns of a few steps
 each, so that all meet the same disturbances. A figure is the median over the turns, a ratio the
 median of the ratios of turns side by side. "tfdsl-fit" is a call of `model.fit`, its start and end
-included, over 20 epochs of a turn's steps each. `--torch_python` names a Python that has PyTorch;
-kinds that need it are left out where it has not.
+included, over 20 epochs of a turn's steps each; the others are compiled steps one by one.
+`--torch_python` names a Python that has PyTorch; kinds that need it are left out where it has not.
 """
 
 import json
@@ -57,8 +57,7 @@ def _work(kind: str) -> None:
     if kind == "tfdsl-dsl":
         algorithm = tfdsl.DSL(0.2, update_interval=100, total_steps=20_000)
         optimizer = tfdsl.SparseOptimizer(optimizer, algorithm)
-    at_once = math.gcd(_STEPS.value, 100)
-    model.compile(optimizer, loss=BPRLoss(), jit_compile=True, steps_per_execution=at_once)
+    model.compile(optimizer, loss=BPRLoss(), jit_compile=True)
     optimizer.build(model.trainable_variables)
     model.sampler = TripleSampler(graph, _BATCH.value, seed=0)
     number = tf.Variable(0, dtype=tf.int64)
@@ -69,7 +68,7 @@ def _work(kind: str) -> None:
 
     @tf.function
     def turn() -> tf.Tensor:
-        # As steps_per_execution does it in `fit`: the loop is TensorFlow's, not Python's.
+        # The loop is TensorFlow's, not Python's, and nothing of it waits for the GPU.
         loss = tf.constant(0.0)
         for _ in tf.range(_STEPS.value):
             loss = one(number)
@@ -77,8 +76,9 @@ def _work(kind: str) -> None:
         return loss
 
     def fit() -> float:
-        numbers = tf.data.Dataset.range(_STEPS.value * _FIT_EPOCHS)
-        epochs = {"epochs": _FIT_EPOCHS, "steps_per_epoch": _STEPS.value}
+        at_once = math.gcd(_STEPS.value, 100)
+        numbers = tf.data.Dataset.range(_STEPS.value * _FIT_EPOCHS).batch(at_once)
+        epochs = {"epochs": _FIT_EPOCHS, "steps_per_epoch": _STEPS.value // at_once}
         return model.fit(numbers, verbose=0, **epochs).history["loss"][-1]
 
     take, steps = turn, _STEPS.value

@@ -10,7 +10,6 @@ from tfdsl import indices, masks
 from tfdsl.schedules import check_count
 
 UNIFORM = ("interactions", "users")
-SAMPLING = ("host", "device")
 _BITS = 31  # of masks.random_scores
 
 
@@ -119,16 +118,12 @@ class TripleSampler:
             low, high = tf.where(right, middle + 1, low), tf.where(right, high, middle)
         return rank + low - start
 
-    def dataset(self, first_step: int, end_step: int, sampling: str = "host") -> tf.data.Dataset:
-        """Returns what `model.fit` takes for the steps from `first_step` to before `end_step`.
+    def dataset(self, first_step: int, end_step: int) -> tf.data.Dataset:
+        """Returns the triples of the steps from `first_step` to before `end_step`, as tf.data.
 
-        With sampling "host" their triples, drawn by tf.data; with "device" their numbers alone,
-        for a model that has this sampler. Both train the same.
+        A model that has this sampler draws the same itself, from the numbers of the steps.
         """
-        checks.one_of("sampling", sampling, SAMPLING)
         numbers = tf.data.Dataset.range(first_step, end_step)
-        if sampling == "device":
-            return numbers
         return numbers.map(self, num_parallel_calls=2, deterministic=True).prefetch(8)
 
 

@@ -64,7 +64,7 @@ def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None = None) ->
             task.batches(progress.epoch),
             initial_epoch=progress.epoch,
             epochs=config.epochs,
-            steps_per_epoch=task.steps_per_epoch,
+            steps_per_epoch=task.elements_per_epoch,
             callbacks=[progress],
             shuffle=False,
             verbose=0,

@@ -24,6 +24,36 @@ def _is_finite(gradient: Gradient) -> tf.Tensor:
     return tf.reduce_all(tf.math.is_finite(tf.linalg.matvec(rows, zeros)))
 
 
+def sum_rows(rows: tf.Tensor, at: tf.Tensor, n: int) -> tf.Tensor:
+    """Returns the (n, width) table whose row i is the sum of the rows with `at` i.
+
+    The same bits whatever the order, which on a GPU changes from run to run: rows are added as
+    64-bit integers, in steps of 2**-(59 - log2 rows) of the largest entry or less (and not less
+    than 2**-120). All entries are NaN if one of `rows` is not finite.
+
+    Args:
+        rows: float32 (rows, width).
+        at: integers (rows,), each in 0..n-1.
+        n: rows of the table.
+    """
+    largest, count = tf.reduce_max(tf.abs(rows)), tf.cast(tf.shape(rows)[0], tf.float32)
+    # A power of two, so that scaling is exact, and one with which no sum reaches 2**62.
+    scale = _power_of_two(tf.minimum(60 - _exponent(count) - _exponent(largest), 120))
+    total = tf.math.unsorted_segment_sum(tf.cast(tf.round(rows * scale), tf.int64), at, n)
+    poison = tf.where(_is_finite(rows), 0.0, float("nan"))  # integers cannot say it
+    return tf.cast(total, tf.float32) / scale + poison
+
+
+def _exponent(x: tf.Tensor) -> tf.Tensor:
+    """Returns the e of the least 2**e above x > 0, int32; -126 for all below 2**-126."""
+    return tf.bitwise.right_shift(tf.bitcast(x, tf.int32), 23) - 126
+
+
+def _power_of_two(exponent: tf.Tensor) -> tf.Tensor:
+    """Returns 2**exponent, float32, for -126..127, without `pow`, which may miss the last bit."""
+    return tf.bitcast(tf.bitwise.left_shift(exponent + 127, 23), tf.float32)
+
+
 def on_mask(gradient: Gradient, mask: tf.Tensor | None) -> Gradient:
     """Returns the gradient of the active weights: zero off the mask, all of it without one."""
     if mask is None:

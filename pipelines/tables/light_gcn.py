@@ -5,15 +5,17 @@ from typing import Any
 from pipelines.config import RunConfig
 from pipelines.tables.base import Options, Table
 
+# "short": drawing interactions and the higher rate were better by validation NDCG@20 on Gowalla,
+# dense, than drawing users and rates of 1e-2, 3e-2, 5e-2.
 _BUDGETS: dict[str, dict[str, Any]] = {
     "short": {
         "epochs": 200,
         "batch_size": 8192,
-        "learning_rate": 1e-2,
+        "learning_rate": 2e-2,
         "final_learning_rate": 1e-4,
         "update_interval": 150,
         "evaluate_every": 20,
-        "settings": {"uniform": "users"},
+        "settings": {"uniform": "interactions"},
     },
     "long": {
         "epochs": 1000,

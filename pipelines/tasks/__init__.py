@@ -17,10 +17,12 @@ class Task(Protocol):
 
     Attributes:
         steps_per_epoch: optimizer steps an epoch.
+        elements_per_epoch: elements of `batches` an epoch; one can be the numbers of many steps.
         select: the validation metric by which the epoch is chosen, the higher the better.
     """
 
     steps_per_epoch: int
+    elements_per_epoch: int
     select: str
 
     def __init__(self, config: RunConfig, data_dir: str | None) -> None: ...

@@ -49,6 +49,7 @@ class MultVAETask:
         self.config = config
         self.split = _load(config.data, data_dir)
         self.steps_per_epoch = steps_per_epoch(self.split.train, config.batch_size)
+        self.elements_per_epoch = self.steps_per_epoch
 
     def build_model(self) -> keras.Model:
         """Returns the compiled model, built, with its initial masks."""

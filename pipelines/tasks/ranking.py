@@ -7,10 +7,12 @@ import keras
 import tensorflow as tf
 from scipy import sparse
 
+from pipelines import checks
 from pipelines.config import RunConfig
 from pipelines.sampling import TripleSampler
 from tfdsl.models import RankingModel
 
+SAMPLING = ("host", "device")
 _MOST_AT_ONCE = 100  # steps between two looks at the clock, the keyboard and the callbacks
 
 
@@ -23,10 +25,12 @@ class RankingTask:
         **drawing: more of `TripleSampler`'s arguments.
 
     Raises:
-        ValueError: fewer interactions than a batch holds; see also `TripleSampler`.
+        ValueError: fewer interactions than a batch holds, or an unknown sampling; see also
+            `TripleSampler`.
     """
 
     def __init__(self, config: RunConfig, train: sparse.csr_array, **drawing: Any) -> None:
+        checks.one_of("sampling", config.settings["sampling"], SAMPLING)
         if train.nnz < config.batch_size:
             raise ValueError(
                 f"{train.nnz} interactions do not fill a batch of {config.batch_size}; use a "
@@ -34,9 +38,12 @@ class RankingTask:
             )
         self.config = config
         # At least every pair once, and a whole number of executions, however many steps that is.
-        executions = math.ceil(train.nnz / config.batch_size / _MOST_AT_ONCE)
-        self.steps_at_once = math.ceil(train.nnz / config.batch_size / executions)
+        steps = train.nnz / config.batch_size
+        executions = math.ceil(steps / _MOST_AT_ONCE)
+        self.steps_at_once = math.ceil(steps / executions)
         self.steps_per_epoch = executions * self.steps_at_once
+        self.on_device = config.settings["sampling"] == "device"
+        self.elements_per_epoch = executions if self.on_device else self.steps_per_epoch
         self.sampler = TripleSampler(train, config.batch_size, config.seed, **drawing)
 
     def width(self, full: int) -> int:
@@ -48,18 +55,21 @@ class RankingTask:
     def batches(self, first_epoch: int) -> tf.data.Dataset:
         """Returns the training batches from an epoch (from 0) to the end of the run."""
         steps = (n * self.steps_per_epoch for n in (first_epoch, self.config.epochs))
-        return self.sampler.dataset(*steps, self.config.settings["sampling"])
+        if self.on_device:
+            return tf.data.Dataset.range(*steps).batch(self.steps_at_once, drop_remainder=True)
+        return self.sampler.dataset(*steps)
 
     def compiled(self, model: RankingModel, loss: keras.losses.Loss) -> RankingModel:
         """Compiles the model, builds its optimizer, and returns it.
 
-        With sampling "device" the compiled step draws its own triples, and the host hands over
-        the numbers of many steps at once.
+        With sampling "device" the compiled step draws its own triples, of many steps at once.
         """
-        if self.config.settings["sampling"] == "device":
-            model.sampler = self.sampler
         optimizer = self.config.optimizer(self.steps_per_epoch * self.config.epochs)
-        at_once = self.steps_at_once
-        model.compile(optimizer, loss=loss, jit_compile=True, steps_per_execution=at_once)
+        if self.on_device:
+            model.sampler = self.sampler
+            model.compile(optimizer, loss=loss, jit_compile=True)
+        else:
+            at_once = self.steps_at_once
+            model.compile(optimizer, loss=loss, jit_compile=True, steps_per_execution=at_once)
         optimizer.build(model.trainable_variables)
         return model

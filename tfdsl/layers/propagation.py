@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfdsl import indices, schedules
+from tfdsl import gradients, indices, schedules
 
 # Terms of a sum on each level, the last also on all further ones. One width a level makes few
 # kernels, which a GPU is paid for with padding: 1.4 terms an edge on LightGCN's graphs.
@@ -166,7 +166,7 @@ class Propagation:
                 if nodes is None:
                     return all_rows(in_order(upstream))
                 rows, at = tf.reshape(upstream, [-1, x.shape[1]]), tf.reshape(places, [-1])
-                return all_rows(tf.math.unsorted_segment_sum(rows, at, self.n_nodes + 1))
+                return all_rows(gradients.sum_rows(rows, at, self.n_nodes + 1))
 
             return tf.gather(self._mean(in_order(x), layers), places), gradient
 

@@ -32,17 +32,30 @@ class RankingModel(keras.Model):
     """Scores items for users: (users (batch,), items (batch, n)) -> (batch, n).
 
     It trains on ((users, items), labels); or, with a sampler, on the numbers of steps, and draws
-    the rest inside the compiled step, so that a GPU never waits for the host:
+    the rest inside the compiled step. Many numbers at once are as many steps in one execution, so
+    that a GPU never waits for the host:
 
         model.sampler = sampler  # step -> ((users, items), labels), tensor operations alone
-        model.fit(tf.data.Dataset.range(steps), jit_compile=True)
+        model.compile(..., jit_compile=True)
+        model.fit(tf.data.Dataset.range(100_000).batch(100))
     """
 
     sampler: Callable[[tf.Tensor], tuple[Any, Any]] | None = None
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Takes a step on data, or on what the sampler draws for a step's number."""
-        return super().train_step(data if self.sampler is None else self.sampler(data))
+        """Takes a step on data; or one a number, on what the sampler draws for it."""
+        if self.sampler is None:
+            return super().train_step(data)
+        numbers, take, draw = tf.reshape(data, [-1]), super().train_step, self.sampler
+
+        def step(place: tf.Tensor) -> tuple[tf.Tensor]:
+            take(draw(numbers[place]))
+            return (place + 1,)
+
+        # One loop for all of them, inside what is compiled: the host's own, as Keras's
+        # steps_per_execution has it, waits for the GPU after each.
+        tf.while_loop(lambda place: place < tf.size(numbers), step, (tf.constant(0),))
+        return self.get_metrics_result()
 
     def scorer(self) -> Callable[[Any], tf.Tensor]:
         """Returns a compiled function from users, integers (batch,), to (batch, items) scores.

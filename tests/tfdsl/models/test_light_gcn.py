@@ -14,7 +14,7 @@ USERS = np.arange(30)
 ITEMS = np.tile(np.arange(20), (30, 1))
 
 
-def trained(steps=40, sampling="device", optimizer=None, **arguments):
+def trained(steps=40, sampling="device", at_once=7, optimizer=None, **arguments):
     keras.utils.set_random_seed(1)
     model = LightGCN(GRAPH, width=8, **arguments)
     optimizer = optimizer or tfdsl.SparseOptimizer(
@@ -23,9 +23,11 @@ def trained(steps=40, sampling="device", optimizer=None, **arguments):
     model.compile(optimizer, loss=BPRLoss(), jit_compile=True)
     model.optimizer.build(model.trainable_variables)
     sampler = TripleSampler(GRAPH, 32, seed=2)
-    if sampling == "device":
-        model.sampler = sampler
-    history = model.fit(sampler.dataset(0, steps, sampling), verbose=0)
+    if sampling == "host":
+        fed = sampler.dataset(0, steps)
+    else:
+        model.sampler, fed = sampler, tf.data.Dataset.range(steps).batch(at_once)
+    history = model.fit(fed, verbose=0)
     return model, history.history["loss"][0]
 
 

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy import sparse
 
 import tfdsl
@@ -23,7 +24,7 @@ def trained(steps=60, **arguments):
         jit_compile=True,
     )
     model.sampler = TripleSampler(HAD, 32, seed=2, n_negatives=4)
-    model.fit(model.sampler.dataset(0, steps, "device"), verbose=0)
+    model.fit(tf.data.Dataset.range(steps).batch(10), verbose=0)
     return model
 
 
@@ -83,7 +84,7 @@ def test_a_saved_model_goes_on_with_the_same_bits(tmp_path):
     again = keras.models.load_model(tmp_path / "model.keras")
     for one in (model, again):
         one.sampler = TripleSampler(HAD, 32, seed=2, n_negatives=4)
-        one.fit(one.sampler.dataset(60, 70, "device"), verbose=0)
+        one.fit(tf.data.Dataset.range(60, 70), verbose=0)
     for ours, theirs in zip(again.weights, model.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

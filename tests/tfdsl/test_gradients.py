@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfdsl import gradients
+
+RNG = np.random.default_rng(0)
+MODES = {"eager": lambda f: f, "xla": lambda f: tf.function(f, jit_compile=True)}
+
+
+def summed(rows, at, n, mode="xla"):
+    rows, at = tf.constant(rows, tf.float32), tf.constant(at, tf.int32)
+    return MODES[mode](lambda rows, at: gradients.sum_rows(rows, at, n))(rows, at).numpy()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rows_are_summed_and_in_any_order_to_the_same_bits(mode):
+    rows = (RNG.standard_normal((3000, 8)) * 10.0 ** RNG.uniform(-9, 0, (3000, 8))).astype("f4")
+    at = RNG.zipf(1.5, 3000) % 50
+    found = summed(rows, at, 60, mode)
+    expected = np.zeros((60, 8))
+    np.add.at(expected, at, rows.astype("f8"))
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12 * np.abs(rows).max())
+    order = RNG.permutation(3000)
+    np.testing.assert_array_equal(summed(rows[order], at[order], 60, mode), found)
+    np.testing.assert_array_equal(found[50:], 0)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-30, 1.0, 2.0**-120, 3e37])
+def test_sums_of_one_value_are_exact_and_do_not_overflow(value):
+    rows = np.full((7, 2), value, np.float32)
+    rows[0, 0] *= -1
+    expected = np.float32(value) * np.array([[0, 2], [0, 0], [5, 5]], np.float32)
+    found = summed(rows, [0, 0, 2, 2, 2, 2, 2], 3)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=2.0**-120)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_not_finite_does_not_become_a_number(value, mode):
+    rows = np.ones((5, 3), np.float32)
+    rows[3, 1] = value
+    assert np.isnan(summed(rows, [0, 1, 1, 0, 2], 4, mode)).all()
+
+
+def test_no_row_gives_zeros():
+    np.testing.assert_array_equal(summed(np.zeros((0, 3)), [], 4), np.zeros((4, 3)))
