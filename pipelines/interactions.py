@@ -129,8 +129,11 @@ def hold_out(
 ) -> tuple[sparse.csr_array, sparse.csr_array]:
     """Takes a share of every user's items out, reproducibly from `seed`.
 
-    Of a user's n items, in ascending order, the int(share * n) with the smallest of n draws of
-    `numpy.random.default_rng(seed).random` are taken; users draw one after the other.
+    Of a user's n items, in ascending order, those with the smallest of n draws of
+    `numpy.random.default_rng(seed).random` are taken; users draw one after the other. Taken are
+    round(share * n) items (halves to the even number), at least one, so that users with few items
+    count as much as others in what is chosen by them; but none of a user's only item, and none at
+    all with a share of 0.
 
     Returns:
         What is left and what was taken, both of the matrix's shape.
@@ -140,7 +143,9 @@ def hold_out(
     order = np.lexsort((draws, rows))
     rank = np.empty(matrix.nnz, np.int64)
     rank[order] = np.arange(matrix.nnz)
-    taken = rank - matrix.indptr[rows] < np.floor(share * np.diff(matrix.indptr))[rows]
+    degrees = np.diff(matrix.indptr)
+    least = np.minimum(degrees - 1, 1) if share else 0
+    taken = rank - matrix.indptr[rows] < np.maximum(np.rint(share * degrees), least)[rows]
     return select(matrix, ~taken), select(matrix, taken)
 
 

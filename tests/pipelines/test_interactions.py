@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import sparse
 
 from data import catalog
 from data.errors import DataError
@@ -113,7 +114,18 @@ def test_a_share_of_every_users_items_is_held_out():
     rest, taken = interactions.hold_out(matrix, 0.25, seed=3)
     assert (rest + taken != matrix).nnz == 0
     degrees = np.diff(matrix.indptr)
-    np.testing.assert_array_equal(np.diff(taken.indptr), np.floor(0.25 * degrees))
+    least = np.minimum(np.maximum(degrees - 1, 0), 1)
+    expected = np.maximum(np.rint(0.25 * degrees), least)
+    np.testing.assert_array_equal(np.diff(taken.indptr), expected)
+
+
+def test_every_user_with_two_items_has_one_held_out_and_keeps_one():
+    matrix = sparse.csr_array(np.tri(9, 8, -1, dtype=np.float32))  # users with 0 to 8 items
+    rest, taken = interactions.hold_out(matrix, 0.1)
+    np.testing.assert_array_equal(np.diff(taken.indptr), [0, 0, 1, 1, 1, 1, 1, 1, 1])
+    rest, taken = interactions.hold_out(matrix, 0.5)
+    np.testing.assert_array_equal(np.diff(taken.indptr), [0, 0, 1, 2, 2, 2, 3, 4, 4])
+    assert (np.diff(rest.indptr) + np.diff(taken.indptr) == np.arange(9)).all()
 
 
 def test_what_is_held_out_is_a_function_of_the_seed_and_drawn_evenly():
