@@ -55,10 +55,11 @@ def markdown(table: Table, results: Sequence[dict[str, Any]]) -> str:
     if not made:
         return "\n".join([*lines, "", f"{results[0]['missing']}.", ""])
     config = made[0]["config"]
+    chosen = "itself" if "test_selection" in config["quirks"] else "the validation part"
     lines += [
         "",
         f"Protocol: {config['protocol']} (quirks: {', '.join(config['quirks']) or 'none'}). Test "
-        f"part, at the epoch that is best on the validation part. {config['epochs']} epochs of "
+        f"part, at the epoch that is best on {chosen}. {config['epochs']} epochs of "
         f"batches of {config['batch_size']} ({made[0]['steps']} steps), masks updated every "
         f"{config['update_interval']} steps, seeds {sorted({r['config']['seed'] for r in made})}. "
         f"{table.notes} Seconds are of training with its evaluations.",

@@ -1,4 +1,7 @@
+import pytest
+
 from pipelines import render
+from pipelines.tables import TABLES, Options
 
 
 def result(commit="a" * 40, processor="one", gpus=(), keras="3.15.1"):
@@ -25,3 +28,28 @@ def test_every_machine_and_version_is_named():
     assert cpu.endswith("Keras 3.15.1, Python 3.11.7, on one (2 cores), commit aaaaaaaaaa (1)")
     assert gpu.endswith("Keras 3.15.1, Python 3.11.7, on H200 (2 cores), commit aaaaaaaaaa (1)")
     assert newer.endswith("Keras 3.15.2, Python 3.11.7, on one (2 cores), commit aaaaaaaaaa (1)")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "quirks", "text"),
+    [
+        ("clean", (), "(quirks: none). Test part, at the epoch that is best on the validation"),
+        ("published", ("test_selection",), "Test part, at the epoch that is best on itself."),
+        ("published", ("bernoulli",), "Test part, at the epoch that is best on the validation"),
+    ],
+)
+def test_a_table_says_on_what_the_epoch_was_chosen(protocol, quirks, text):
+    table = TABLES["lightgcn-gowalla"]
+    results = [
+        result()
+        | {
+            "config": config.to_dict(),
+            "test": dict.fromkeys(table.metrics, 0.1),
+            "report": {"density": 0.5, "parameters": 7},
+            "best_epoch": 3,
+            "seconds": 1.0,
+            "steps": 10,
+        }
+        for config in table.grid(Options(protocol=protocol, quirks=quirks))
+    ]
+    assert text in render.markdown(table, results)
