@@ -1,7 +1,7 @@
 """Small operations on gradients, which are tensors or `tf.IndexedSlices` (rows of a table)."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
@@ -42,6 +42,23 @@ def sum_rows(rows: tf.Tensor, at: tf.Tensor, n: int) -> tf.Tensor:
     total = tf.math.unsorted_segment_sum(tf.cast(tf.round(rows * scale), tf.int64), at, n)
     poison = tf.where(_is_finite(rows), 0.0, float("nan"))  # integers cannot say it
     return tf.cast(total, tf.float32) / scale + poison
+
+
+def take_rows(table: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
+    """Returns the rows `at` names, integers of any shape, of a float32 (n, width) table.
+
+    As `tf.gather`, but the gradient is dense and the same bits every time: see `sum_rows`.
+    """
+    n, width = table.shape
+
+    @tf.custom_gradient
+    def apply(table: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            return sum_rows(tf.reshape(upstream, [-1, width]), tf.reshape(at, [-1]), n)
+
+        return tf.gather(table, at), gradient
+
+    return apply(tf.convert_to_tensor(table))
 
 
 def _exponent(x: tf.Tensor) -> tf.Tensor:

@@ -45,3 +45,22 @@ def test_what_is_not_finite_does_not_become_a_number(value, mode):
 
 def test_no_row_gives_zeros():
     np.testing.assert_array_equal(summed(np.zeros((0, 3)), [], 4), np.zeros((4, 3)))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_taken_rows_have_the_gradient_of_a_gather(mode):
+    table = tf.Variable(RNG.standard_normal((20, 4)), dtype=tf.float32)
+    at, weights = tf.constant(RNG.integers(0, 20, (6, 5))), RNG.standard_normal((6, 5, 4))
+
+    def gradient(take):
+        @MODES[mode]
+        def compute():
+            with tf.GradientTape() as tape:
+                rows = take(tf.convert_to_tensor(table), at)
+                loss = tf.reduce_sum(tf.cast(weights, tf.float32) * tf.square(rows))
+            return tf.convert_to_tensor(tape.gradient(loss, table))
+
+        return compute()
+
+    np.testing.assert_array_equal(gradients.take_rows(table, at), tf.gather(table, at))
+    np.testing.assert_allclose(gradient(gradients.take_rows), gradient(tf.gather), atol=1e-5)

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfdsl import schedules
+from tfdsl import gradients, schedules
 from tfdsl.layers import SparseEmbedding
 from tfdsl.models import philox
 from tfdsl.models.ranking import RankingModel
@@ -106,8 +106,8 @@ class NeuMF(RankingModel):
         """Returns logits, (batch, n)."""
         users, items = inputs
         users = users[:, None]
-        factors = self.gmf_user(users), self.gmf_item(items)
-        halves = self.mlp_user(users), self.mlp_item(items)
+        factors = _rows(self.gmf_user, users), _rows(self.gmf_item, items)
+        halves = _rows(self.mlp_user, users), _rows(self.mlp_item, items)
         x = ops.concatenate([ops.broadcast_to(halves[0], ops.shape(halves[1])), halves[1]], axis=-1)
         if training:
             self.batches.assign_add(1)
@@ -139,3 +139,13 @@ class NeuMF(RankingModel):
         names = ("n_users", "n_items", "factors", "mlp_factors", "hidden", "dropout")
         own = {name: getattr(self, name) for name in (*names, "regularization", "sparse", "seed")}
         return super().get_config() | own
+
+
+def _rows(layer: keras.layers.Embedding, at: Any) -> Any:
+    """Returns what the layer does; the gradient is dense, and the same bits on a GPU every time.
+
+    Dense also because Keras squares the parts of `tf.IndexedSlices` one by one, which makes Adam's
+    second moment of a row that a batch has many times too small.
+    """
+    rows = gradients.take_rows(layer.embeddings.value, ops.cast(at, "int32"))
+    return ops.cast(rows, layer.compute_dtype)

@@ -78,6 +78,21 @@ def test_it_learns_on_a_constant_budget(sparse_parts):
     assert scores[had].mean() > scores[~had].mean() + 1
 
 
+def test_adam_sees_the_whole_gradient_of_a_row_that_a_batch_has_often():
+    keras.utils.set_random_seed(1)
+    model = NeuMF(3, 4, dropout=0.0, sparse=())
+    model.compile(keras.optimizers.Adam(0.1), loss=keras.losses.BinaryCrossentropy(True))
+    users, items = np.zeros(8, np.int32), np.tile([[1, 2]], (8, 1))
+    labels = np.tile([[1.0, 0.0]], (8, 1))
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(y=labels, y_pred=model((users, items), training=True))
+    gradient = tape.gradient(loss, model.gmf_item.embeddings.value)
+    model.train_on_batch((users, items), labels)
+    slots = {v.path: v for v in model.optimizer.variables}
+    (second,) = (v for path, v in slots.items() if "gmf_item" in path and "velocity" in path)
+    np.testing.assert_allclose(second, 0.001 * np.square(gradient), rtol=1e-4)
+
+
 def test_a_saved_model_goes_on_with_the_same_bits(tmp_path):
     model = trained(hidden=(8,))
     model.save(tmp_path / "model.keras")
