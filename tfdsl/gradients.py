@@ -45,7 +45,7 @@ def sum_rows(rows: tf.Tensor, at: tf.Tensor, n: int) -> tf.Tensor:
 
 
 def take_rows(table: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
-    """Returns the rows `at` names, integers of any shape, of a float32 (n, width) table.
+    """Returns the rows `at` names, integers of any shape, of a (n, width) table, float32.
 
     As `tf.gather`, but the gradient is dense and the same bits every time: see `sum_rows`.
     """
@@ -58,7 +58,7 @@ def take_rows(table: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
 
         return tf.gather(table, at), gradient
 
-    return apply(tf.convert_to_tensor(table))
+    return apply(tf.cast(tf.convert_to_tensor(table), tf.float32))
 
 
 def _exponent(x: tf.Tensor) -> tf.Tensor:

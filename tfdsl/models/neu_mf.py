@@ -113,7 +113,8 @@ class NeuMF(RankingModel):
             self.batches.assign_add(1)
         if training and self.regularization:
             # A user's rows have one place where items' have n: the mean weighs them alike.
-            squares = sum(ops.mean(ops.sum(ops.square(rows), -1)) for rows in (*factors, *halves))
+            every = [ops.cast(rows, "float32") for rows in (*factors, *halves)]
+            squares = sum(ops.mean(ops.sum(ops.square(rows), -1)) for rows in every)
             self.add_loss(self.regularization / 2 * squares)
         for place, layer in enumerate(self.network):
             if training and self.dropout:

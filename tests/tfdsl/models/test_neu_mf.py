@@ -78,6 +78,19 @@ def test_it_learns_on_a_constant_budget(sparse_parts):
     assert scores[had].mean() > scores[~had].mean() + 1
 
 
+@pytest.mark.parametrize("regularization", [0.0, 1e-3])
+def test_it_trains_in_mixed_precision(regularization):
+    losses = []
+    for policy in ("mixed_bfloat16", "float32"):
+        keras.config.set_dtype_policy(policy)
+        try:
+            model = trained(regularization=regularization)
+        finally:
+            keras.config.set_dtype_policy("float32")
+        losses.append(model.history.history["loss"][0])
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
 def test_adam_sees_the_whole_gradient_of_a_row_that_a_batch_has_often():
     keras.utils.set_random_seed(1)
     model = NeuMF(3, 4, dropout=0.0, sparse=())
