@@ -23,7 +23,7 @@ Flags of table:
   --data_dir=FOLDER      data sets that you have, a folder each (ml-1m/); else downloaded
   --out=FOLDER           where the table's folder is made (runs)
   --budget=short|full    short (the default; LightGCN wants a GPU), or the published length;
-                         LightGCN also has long, where the dense model is at its best
+                         LightGCN also has long, five times short
   --protocol=clean|published
                          our protocol (the default), or the published code's with its quirks
   --quirks=A,B           under published, the quirks to keep (default: all; --quirks= for none):

@@ -137,7 +137,12 @@ def hold_out(
 
     Returns:
         What is left and what was taken, both of the matrix's shape.
+
+    Raises:
+        ValueError: the share is not in [0, 1).
     """
+    if not 0.0 <= share < 1.0:
+        raise ValueError(f"`share` must be in [0, 1); received {share!r}.")
     draws = np.random.default_rng(seed).random(matrix.nnz)
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     order = np.lexsort((draws, rows))

@@ -78,8 +78,9 @@ def main(arguments: list[str]) -> None:
 
 def _options() -> Options:
     quirks = command_line.quirks(_QUIRKS.value)
-    seeds, algorithms = tuple(range(_SEEDS.value)), _ALGORITHMS.value
-    return Options(_BUDGET.value, _PROTOCOL.value, quirks, seeds, algorithms and tuple(algorithms))
+    algorithms = None if _ALGORITHMS.value is None else tuple(_ALGORITHMS.value)
+    seeds = tuple(range(_SEEDS.value))
+    return Options(_BUDGET.value, _PROTOCOL.value, quirks, seeds, algorithms)
 
 
 if __name__ == "__main__":

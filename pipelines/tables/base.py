@@ -15,8 +15,8 @@ class Options:
     """What a caller may choose about a table.
 
     Attributes:
-        budget: "short" fits two cores (LightGCN: a GPU); "long" is LightGCN's until it is at its
-            best; "full" is the published length.
+        budget: "short" fits two cores (LightGCN: a GPU); "long", LightGCN's alone, is five times
+            "short"; "full" is the published length.
         protocol: "clean" or "published".
         quirks: quirks to keep under "published"; all that there are if None.
         seeds: one run of every configuration a seed.
@@ -44,10 +44,12 @@ class Options:
             **fields: more of `RunConfig`'s, the same for all.
 
         Raises:
-            ValueError: an algorithm was chosen that no case has.
+            ValueError: an algorithm was chosen that no case has, or none at all.
         """
         there = tuple(dict.fromkeys(algorithm for algorithm, _ in cases))
         chosen = there if self.algorithms is None else self.algorithms
+        if not chosen:
+            raise ValueError(f"`algorithms` must be some of {', '.join(there)}; received none.")
         for algorithm in chosen:
             checks.one_of("algorithms", algorithm, there)
         quirks = protocols.active(self.protocol, self.quirks, model)

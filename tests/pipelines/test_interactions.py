@@ -138,6 +138,12 @@ def test_what_is_held_out_is_a_function_of_the_seed_and_drawn_evenly():
     assert (abs(counts - 500) < 5 * np.sqrt(500 * 0.75)).all()
 
 
+@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(ValueError, match=r"`share` must be in \[0, 1\); received"):
+        interactions.hold_out(random_matrix(), share)
+
+
 def test_nothing_is_held_out_with_a_share_of_zero():
     matrix = random_matrix()
     rest, taken = interactions.hold_out(matrix, 0.0)

@@ -41,6 +41,7 @@ def test_rows_can_be_left_out(name):
     [
         ("multvae-ml1m", Options("long"), "`budget` must be one of short, full; received 'long'."),
         ("neumf-ml1m", Options(algorithms=("dls",)), "`algorithms` must be one of dense, dsl, set"),
+        ("neumf-ml1m", Options(algorithms=()), "`algorithms` must be some of dense, dsl, .* none"),
         ("neumf", Options(), "`table` must be one of multvae-synthetic"),
     ],
 )
