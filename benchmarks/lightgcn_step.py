@@ -1,6 +1,6 @@
 """One whole LightGCN training step (draw, propagate, BPR, Adam), ours against PyTorch's.
 
-    python -m benchmarks.lightgcn_step --data_dir=../shared/data
+    python -m benchmarks.lightgcn_step --data_dir=DIR
 
 Real graph, 64 wide, 3 layers. Every kind has a process of its own; they take turns of a few steps
 each, so that all meet the same disturbances. A figure is the median over the turns, a ratio the

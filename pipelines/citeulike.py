@@ -19,7 +19,8 @@ def read(data_dir: str | os.PathLike[str] | None = None) -> interactions.Pairs:
         DataError: it cannot be found, downloaded or read, or is not what the catalogue knows.
     """
     path = fetch.locate(NAME, data_dir) / "users.dat"
-    pairs = interactions.read_counted_rows(path, catalog.get(NAME).counts["items"])
+    counts = catalog.get(NAME).counts
+    pairs = interactions.read_counted_rows(path, counts["users"], counts["items"])
     interactions.check_content(path, pairs, NAME, "")
     return pairs
 

@@ -1,7 +1,8 @@
 """Who had what, as sparse rows: readers for the usual text formats, and splits within users.
 
 Every reader refuses a damaged file with one line that names file and line; `check_content` compares
-what was read with what the catalogue knows.
+what was read with what the catalogue knows. That tells no more of a wrong line than which is the
+last, where a file was cut short, so it comes after the checks that name the line.
 """
 
 import dataclasses
@@ -49,11 +50,15 @@ class Interactions:
 
 
 class Pairs(NamedTuple):
-    """(user, item) pairs in a file's order, int32 [pairs], and the line of each, from 1."""
+    """(user, item) pairs in a file's order, int32 [pairs], and the line of each, from 1.
+
+    `n_lines` is how many lines the file has: the last ones may be of users without items.
+    """
 
     users: np.ndarray
     items: np.ndarray
     lines: np.ndarray
+    n_lines: int
 
 
 def read_adjacency(path: pathlib.Path, n_users: int, n_items: int) -> Pairs:
@@ -67,7 +72,8 @@ def read_adjacency(path: pathlib.Path, n_users: int, n_items: int) -> Pairs:
     first = table.is_first
     owners = table.values[first]
     users = owners[table.lines - 1][~first]
-    pairs = _checked(path, users, table.values[~first], table.lines[~first], n_users, n_items)
+    lines = table.lines[~first]
+    pairs = _checked(path, users, table.values[~first], lines, table.n_lines, n_users, n_items)
     _refuse(path, owners >= n_users, np.arange(1, len(owners) + 1), "user", owners, n_users)
     again = _repeated(owners)
     if again.any():
@@ -78,12 +84,13 @@ def read_adjacency(path: pathlib.Path, n_users: int, n_items: int) -> Pairs:
     return pairs
 
 
-def read_counted_rows(path: pathlib.Path, n_items: int) -> Pairs:
+def read_counted_rows(path: pathlib.Path, n_users: int, n_items: int) -> Pairs:
     """Reads CiteULike's format: line u is user u - 1's, `count item item ...`.
 
     Raises:
         DataError: see `integers.read`; also a count that is not that of the items on its line
-            (such as on a line that was cut short), an id out of range, or an item twice.
+            (such as on a line that was cut short), more or fewer lines than users, an id out of
+            range, or an item twice.
     """
     table = integers.read(path)
     first = table.is_first
@@ -95,8 +102,10 @@ def read_counted_rows(path: pathlib.Path, n_items: int) -> Pairs:
             f"{path}, line {line + 1}: {counts[line]} items where the line's first number says "
             f"{table.values[first][line]}; {REMEDY}"
         )
+    check_lines(path, table.n_lines, n_users, "user")
     lines = table.lines[~first]
-    return _checked(path, lines - 1, table.values[~first], lines, table.n_lines, n_items)
+    items = table.values[~first]
+    return _checked(path, lines - 1, items, lines, table.n_lines, n_users, n_items)
 
 
 def read_columns(path: pathlib.Path, n_columns: int, n_users: int, n_items: int) -> Pairs:
@@ -121,7 +130,7 @@ def read_columns(path: pathlib.Path, n_columns: int, n_users: int, n_items: int)
         )
     columns = table.values.reshape(table.n_lines, n_columns)
     lines = np.arange(1, table.n_lines + 1, dtype=np.int32)
-    return _checked(path, columns[:, 0], columns[:, 1], lines, n_users, n_items)
+    return _checked(path, columns[:, 0], columns[:, 1], lines, table.n_lines, n_users, n_items)
 
 
 def hold_out(
@@ -129,11 +138,11 @@ def hold_out(
 ) -> tuple[sparse.csr_array, sparse.csr_array]:
     """Takes a share of every user's items out, reproducibly from `seed`.
 
-    Of a user's n items, in ascending order, those with the smallest of n draws of
-    `numpy.random.default_rng(seed).random` are taken; users draw one after the other. Taken are
-    round(share * n) items (halves to the even number), at least one, so that users with few items
-    count as much as others in what is chosen by them; but none of a user's only item, and none at
-    all with a share of 0.
+    Of a user's n items, in ascending order however they are stored, those with the smallest of n
+    draws of `numpy.random.default_rng(seed).random` are taken; users draw one after the other.
+    Taken are round(share * n) items (halves to the even number), at least one, so that users with
+    few items count as much as others in what is chosen by them; but none of a user's only item,
+    and none at all with a share of 0.
 
     Returns:
         What is left and what was taken, both of the matrix's shape.
@@ -143,6 +152,8 @@ def hold_out(
     """
     if not 0.0 <= share < 1.0:
         raise ValueError(f"`share` must be in [0, 1); received {share!r}.")
+    if not matrix.has_sorted_indices:
+        matrix = matrix.sorted_indices()  # a copy
     draws = np.random.default_rng(seed).random(matrix.nnz)
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     order = np.lexsort((draws, rows))
@@ -173,8 +184,24 @@ def to_matrix(
     return matrix
 
 
+def check_lines(path: pathlib.Path, n_lines: int, expected: int, one_a: str) -> None:
+    """Raises DataError unless the file has as many lines as expected, `one_a` thing each."""
+    if n_lines < expected:
+        raise DataError(
+            f"{path}, line {n_lines}, is its last: expected {expected}, one a {one_a}: the file is "
+            f"cut short or changed; {REMEDY}"
+        )
+    if n_lines > expected:
+        raise DataError(
+            f"{path}, line {expected + 1}: expected {expected} lines, one a {one_a}; {REMEDY}"
+        )
+
+
 def check_content(path: pathlib.Path, pairs: Pairs, name: str, part: str) -> None:
     """Raises DataError if the pairs are not those that the catalogue knows, in whatever order.
+
+    The message names the last line, where a file that was cut short ends; with too many pairs it
+    names none, since any may be the one too many.
 
     Args:
         path: the file they were read from.
@@ -185,16 +212,21 @@ def check_content(path: pathlib.Path, pairs: Pairs, name: str, part: str) -> Non
     entry = catalog.get(name)
     what = f"{part}_interactions" if part else "interactions"
     count, expected = len(pairs.users), entry.counts[what]
-    if count != expected:
+    if count < expected:
         raise DataError(
-            f"{path} has {count} interactions, the official {name} has {expected}: the file is "
-            f"cut short or changed; {REMEDY}"
+            f"{path}, line {pairs.n_lines}, is its last: it has {count} interactions, the official "
+            f"{name} has {expected}: the file is cut short or changed; {REMEDY}"
+        )
+    if count > expected:
+        raise DataError(
+            f"{path} has {count} interactions, the official {name} has {expected}: lines or items "
+            f"were added to the file; {REMEDY}"
         )
     known = entry.pairs_sha256.get(part)
     if known is not None and digest(pairs) != known:
         raise DataError(
-            f"{path} has other interactions than the official {name}: a number in it is cut short "
-            f"or changed; {REMEDY}"
+            f"{path} has other interactions than the official {name}: a number in it is changed, "
+            f"or its last, on line {pairs.n_lines}, is cut short; {REMEDY}"
         )
 
 
@@ -221,6 +253,7 @@ def _checked(
     users: np.ndarray,
     items: np.ndarray,
     lines: np.ndarray,
+    n_lines: int,
     n_users: int,
     n_items: int,
 ) -> Pairs:
@@ -233,7 +266,7 @@ def _checked(
             f"{path}, line {lines[place]}: user {users[place]} has item {items[place]} twice; "
             f"{REMEDY}"
         )
-    return Pairs(users.astype(np.int32), items.astype(np.int32), lines)
+    return Pairs(users.astype(np.int32), items.astype(np.int32), lines, n_lines)
 
 
 def _refuse(

@@ -25,12 +25,12 @@ def load(
     folder = fetch.locate(name, data_dir)
     counts = catalog.get(name).counts
     shape = (counts["users"], counts["items"])
-    parts = {}
-    for part in ("train", "test"):
-        path = folder / f"{part}.txt"
-        parts[part] = interactions.read_adjacency(path, *shape)
+    paths = {part: folder / f"{part}.txt" for part in ("train", "test")}
+    parts = {part: interactions.read_adjacency(path, *shape) for part, path in paths.items()}
+    # First, since it names the line: such a pair is also none that the catalogue knows.
+    interactions.refuse_overlap(paths["test"], parts["train"], parts["test"], shape[1])
+    for part, path in paths.items():
         interactions.check_content(path, parts[part], name, part)
-    interactions.refuse_overlap(folder / "test.txt", parts["train"], parts["test"], shape[1])
     matrix = interactions.to_matrix(parts["train"].users, parts["train"].items, shape)
     train, validation = interactions.hold_out(matrix, validation_share)
     test = interactions.to_matrix(parts["test"].users, parts["test"].items, shape)

@@ -40,11 +40,12 @@ def load(data_dir: str | os.PathLike[str] | None = None) -> LeaveOneOut:
     if path is None:
         raise DataError(f"{folder} has no file {' or '.join(_TRAIN)}; {REMEDY}")
     train = interactions.read_columns(path, _TRAIN[path.name], *shape)
-    interactions.check_content(path, train, NAME, "train")
     test_path = folder / "ml-1m.test.rating"
     test = interactions.read_columns(test_path, 4, *shape)
-    interactions.check_content(test_path, test, NAME, "test")
+    # First, since it names the line: such a pair is also none that the catalogue knows.
     interactions.refuse_overlap(test_path, train, test, shape[1])
+    interactions.check_content(path, train, NAME, "train")
+    interactions.check_content(test_path, test, NAME, "test")
     matrix = interactions.to_matrix(train.users, train.items, shape)
     negatives = _negatives(folder / "ml-1m.test.negative", train, test, shape[1])
     asked = Candidates(test.users, np.concatenate([test.items[:, None], negatives], axis=1))
@@ -71,11 +72,7 @@ def _negatives(
             f"(user,item) and {N_NEGATIVES} negatives; {REMEDY}"
         )
     rows = table.values.reshape(-1, expected)
-    if len(rows) != len(test.users):
-        raise DataError(
-            f"{path} has {len(rows)} lines, expected {len(test.users)}, one a test pair: the file "
-            f"is cut short or changed; {REMEDY}"
-        )
+    interactions.check_lines(path, len(rows), len(test.users), "test pair")
     own = (rows[:, 0] == test.users) & (rows[:, 1] == test.items)
     if not own.all():
         line = int(np.argmin(own))
@@ -91,7 +88,7 @@ def _negatives(
         raise DataError(
             f"{path}, line {lines[place]}: item {items[place]} is not in 0..{n_items - 1}; {REMEDY}"
         )
-    pairs = interactions.Pairs(users, items.astype(np.int32), lines)
-    interactions.check_content(path, pairs, NAME, "negative")
+    pairs = interactions.Pairs(users, items.astype(np.int32), lines, table.n_lines)
     interactions.refuse_overlap(path, train, pairs, n_items)
+    interactions.check_content(path, pairs, NAME, "negative")
     return rows[:, 2:].astype(np.int32)

@@ -7,6 +7,7 @@ from scipy import sparse
 from pipelines import checks
 from pipelines.shuffling import shuffled
 from tfdsl import indices, masks
+from tfdsl.csr import check_csr
 from tfdsl.schedules import check_count
 
 UNIFORM = ("interactions", "users")
@@ -30,10 +31,13 @@ class TripleSampler:
             equally often, about as many times as a user has items on average, each time with one
             of his items at random (as the code of LightGCN's and DSL's authors in effect does).
         n_negatives: negatives a pair.
-        fixed_negatives: int [users, n]; if given, a pair's negatives are always its user's n.
+        fixed_negatives: int [users, n], n at least 1, items; if given, a pair's negatives are
+            always its user's n, and `n_negatives` does not count.
 
     Raises:
-        ValueError: an argument outside its range, no interaction, or a user who has every item.
+        ValueError: an argument outside its range, a matrix that is not CSR or has column ids
+            outside its shape, fixed negatives of another shape or type or that are no items, no
+            interaction, or a user who has every item.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class TripleSampler:
         check_count("batch_size", batch_size)
         check_count("n_negatives", n_negatives)
         check_count("seed", seed, least=0)
+        check_csr("matrix", matrix)
         matrix = matrix.sorted_indices()
         degrees = np.diff(matrix.indptr)
         if not matrix.nnz:
@@ -65,6 +70,8 @@ class TripleSampler:
         self._starts, self._items = indices.store(matrix.indptr), indices.store(matrix.indices)
         self._owners = indices.store(np.repeat(np.arange(matrix.shape[0]), degrees))
         self._active = indices.store(active)
+        if fixed_negatives is not None:
+            _check_fixed(np.asarray(fixed_negatives), *matrix.shape)
         self._fixed = None if fixed_negatives is None else indices.store(fixed_negatives)
         # Enough halvings for the longest row; a row of n entries has n + 1 answers.
         self._halvings = int(degrees.max()).bit_length()
@@ -125,6 +132,19 @@ class TripleSampler:
         """
         numbers = tf.data.Dataset.range(first_step, end_step)
         return numbers.map(self, num_parallel_calls=2, deterministic=True).prefetch(8)
+
+
+def _check_fixed(fixed: np.ndarray, n_users: int, n_items: int) -> None:
+    if fixed.ndim != 2 or len(fixed) != n_users or not fixed.shape[1]:
+        raise ValueError(
+            f"`fixed_negatives` must have shape [{n_users} users, 1 or more]; received shape "
+            f"{fixed.shape}."
+        )
+    if not np.issubdtype(fixed.dtype, np.integer):
+        raise ValueError(f"`fixed_negatives` must be integers; received {fixed.dtype}.")
+    if fixed.min() < 0 or fixed.max() >= n_items:
+        wrong = fixed[(fixed < 0) | (fixed >= n_items)][0]
+        raise ValueError(f"`fixed_negatives` must be in 0..{n_items - 1}; received {wrong}.")
 
 
 def _at(stored: tf.Tensor, places: tf.Tensor) -> tf.Tensor:

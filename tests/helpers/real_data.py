@@ -13,5 +13,5 @@ def needs(name):
     """Skips a test where the data set is not there."""
     return pytest.mark.skipif(
         not (FOLDER / name).is_dir(),
-        reason=f"{name} is neither in ../shared/data nor where TFDSL_TEST_DATA points",
+        reason=f"{name} is not there: set TFDSL_TEST_DATA to a folder with the data sets' folders",
     )

@@ -1,7 +1,48 @@
+import dataclasses
+
 import numpy as np
+import pytest
 from real_data import FOLDER, needs
 
+from data import catalog
+from data.errors import DataError
 from pipelines import citeulike
+
+CONTENT = "2 4 0\n2 1 2\n1 3\n"
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """Three users and five items in the place of CiteULike's."""
+    counts = {"users": 3, "items": 5, "interactions": 5}
+    entry = dataclasses.replace(catalog.get(citeulike.NAME), counts=counts, pairs_sha256={})
+    monkeypatch.setitem(catalog.CATALOG, citeulike.NAME, entry)
+    (tmp_path / citeulike.NAME).mkdir()
+    (tmp_path / citeulike.NAME / "users.dat").write_text(CONTENT)
+    return tmp_path
+
+
+def test_lines_become_users(tiny):
+    pairs = citeulike.read(tiny)
+    assert pairs.users.tolist() == [0, 0, 1, 1, 2]
+    assert pairs.items.tolist() == [4, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (CONTENT[:-2], "line 3: 0 items where the line's first number says 1"),
+        (CONTENT[:-4], "line 2, is its last: expected 3, one a user: the file is cut short"),
+        (CONTENT + "0\n", "line 4: expected 3 lines, one a user"),
+        (CONTENT[:-4] + "0\n", "line 3, is its last: it has 4 interactions, the official cite"),
+        (CONTENT[:-2] + "5\n", r"line 3: item 5 is not in 0\.\.4"),
+        (CONTENT[:-2] + "-3\n", "line 3: '1 -3' is not a line of non-negative whole numbers"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_its_line(tiny, content, message):
+    (tiny / citeulike.NAME / "users.dat").write_text(content)
+    with pytest.raises(DataError, match=f"users.dat, {message}"):
+        citeulike.read(tiny)
 
 
 @needs(citeulike.NAME)

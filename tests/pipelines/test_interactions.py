@@ -46,7 +46,7 @@ def test_bad_adjacency_is_refused_with_file_and_line(tmp_path, content, message)
 
 
 def test_counted_rows_become_pairs(tmp_path):
-    pairs = interactions.read_counted_rows(write(tmp_path, "2 4 0\n0\n1 3\n"), 5)
+    pairs = interactions.read_counted_rows(write(tmp_path, "2 4 0\n0\n1 3\n"), 3, 5)
     assert pairs.users.tolist() == [0, 0, 2]
     assert pairs.items.tolist() == [4, 0, 3]
 
@@ -54,14 +54,19 @@ def test_counted_rows_become_pairs(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ("1 2\n", "line 1, is its last: expected 2, one a user"),
+        ("1 2\n0\n0\n", "line 3: expected 2 lines, one a user"),
         ("1 2\n3 1 2\n", "line 2: 2 items where the line's first number says 3"),
         ("1 2\n1 5\n", "line 2: item 5 is not in 0..4"),
-        ("2 3 3\n", "line 1: user 0 has item 3 twice"),
+        ("2 3 3\n0\n", "line 1: user 0 has item 3 twice"),
     ],
 )
 def test_bad_counted_rows_are_refused_with_file_and_line(tmp_path, content, message):
-    with pytest.raises(DataError, match=message):
-        interactions.read_counted_rows(write(tmp_path, content), 5)
+    path = write(tmp_path, content)
+    with pytest.raises(DataError) as refused:
+        interactions.read_counted_rows(path, 2, 5)
+    assert str(refused.value).startswith(f"{path}, {message}")
+    assert str(refused.value).endswith("get the data set again")
 
 
 def test_columns_become_pairs(tmp_path):
@@ -84,29 +89,39 @@ def test_bad_columns_are_refused_with_file_and_line(tmp_path, content, message):
 
 
 def test_a_test_pair_that_is_a_training_pair_is_refused(tmp_path):
-    train = Pairs(np.array([0, 1]), np.array([2, 3]), np.array([1, 2]))
-    test = Pairs(np.array([0, 1]), np.array([3, 3]), np.array([1, 2]))
+    train = Pairs(np.array([0, 1]), np.array([2, 3]), np.array([1, 2]), 2)
+    test = Pairs(np.array([0, 1]), np.array([3, 3]), np.array([1, 2]), 2)
     with pytest.raises(DataError, match="line 2: user 1 has item 3 in the training part already"):
         interactions.refuse_overlap(tmp_path / "test.txt", train, test, 5)
 
 
 def test_other_content_than_the_catalogues_is_refused(tmp_path, monkeypatch):
-    pairs = Pairs(np.array([0, 1]), np.array([2, 3]), np.array([1, 2]))
-    turned = Pairs(pairs.users[::-1], pairs.items[::-1], pairs.lines)
+    pairs = Pairs(np.array([0, 1]), np.array([2, 3]), np.array([1, 2]), 3)
+    turned = Pairs(pairs.users[::-1], pairs.items[::-1], pairs.lines, 3)
     entry = catalog.get("gowalla")
     known = {"train": interactions.digest(pairs)}
     entry = catalog.dataclasses.replace(
-        entry, counts={"train_interactions": 2, "test_interactions": 9}, pairs_sha256=known
+        entry,
+        counts={"train_interactions": 2, "test_interactions": 9, "interactions": 1},
+        pairs_sha256=known,
     )
     monkeypatch.setitem(catalog.CATALOG, "gowalla", entry)
     path = tmp_path / "train.txt"
     interactions.check_content(path, pairs, "gowalla", "train")
     interactions.check_content(path, turned, "gowalla", "train")
-    other = Pairs(pairs.users, np.array([2, 4]), pairs.lines)
-    with pytest.raises(DataError, match="other interactions than the official gowalla"):
+    other = Pairs(pairs.users, np.array([2, 4]), pairs.lines, 3)
+    with pytest.raises(DataError, match=r"other inter.* the official gowalla.*on line 3"):
         interactions.check_content(path, other, "gowalla", "train")
-    with pytest.raises(DataError, match="has 2 interactions, the official gowalla has 9"):
+    with pytest.raises(DataError, match=r"line 3, is its last: it has 2 .*gowalla has 9: .*cut"):
         interactions.check_content(path, pairs, "gowalla", "test")
+    with pytest.raises(DataError, match=r"train\.txt has 2 inter.*gowalla has 1: .*were added"):
+        interactions.check_content(path, pairs, "gowalla", "")
+
+
+def test_a_file_cut_before_its_first_pair_is_refused_by_line(tmp_path):
+    pairs = interactions.read_adjacency(write(tmp_path, "0\n1\n"), 3, 5)
+    with pytest.raises(DataError, match="line 2, is its last: it has 0 interactions"):
+        interactions.check_content(tmp_path / "pairs.txt", pairs, "gowalla", "train")
 
 
 def test_a_share_of_every_users_items_is_held_out():
@@ -117,6 +132,20 @@ def test_a_share_of_every_users_items_is_held_out():
     least = np.minimum(np.maximum(degrees - 1, 0), 1)
     expected = np.maximum(np.rint(0.25 * degrees), least)
     np.testing.assert_array_equal(np.diff(taken.indptr), expected)
+
+
+def test_what_is_held_out_does_not_depend_on_how_items_are_stored():
+    matrix = random_matrix()
+    backwards = matrix.copy()
+    for start, end in zip(matrix.indptr, matrix.indptr[1:], strict=False):
+        backwards.indices[start:end] = matrix.indices[start:end][::-1]
+    backwards = sparse.csr_array((matrix.data, backwards.indices, matrix.indptr), matrix.shape)
+    before = backwards.indices.copy()
+    for part, expected in zip(
+        interactions.hold_out(backwards, 0.25), interactions.hold_out(matrix, 0.25), strict=True
+    ):
+        assert (part != expected).nnz == 0
+    np.testing.assert_array_equal(backwards.indices, before)
 
 
 def test_every_user_with_two_items_has_one_held_out_and_keeps_one():

@@ -6,7 +6,7 @@ from real_data import FOLDER, needs
 
 from data import catalog
 from data.errors import DataError
-from pipelines import lightgcn_splits
+from pipelines import interactions, lightgcn_splits
 
 TRAIN, TEST = "0 1 2 3\n1 0 4\n2 3\n", "0 4\n1 1 2\n"
 
@@ -15,12 +15,15 @@ TRAIN, TEST = "0 1 2 3\n1 0 4\n2 3\n", "0 4\n1 1 2\n"
 def tiny(tmp_path, monkeypatch):
     """A data set of three users and five items in the place of Gowalla."""
     counts = {"users": 3, "items": 5, "train_interactions": 6, "test_interactions": 3}
-    entry = dataclasses.replace(catalog.get("gowalla"), counts=counts, pairs_sha256={})
-    monkeypatch.setitem(catalog.CATALOG, "gowalla", entry)
     folder = tmp_path / "gowalla"
     folder.mkdir()
-    (folder / "train.txt").write_text(TRAIN)
-    (folder / "test.txt").write_text(TEST)
+    known = {}
+    for part, content in (("train", TRAIN), ("test", TEST)):
+        path = folder / f"{part}.txt"
+        path.write_text(content)
+        known[part] = interactions.digest(interactions.read_adjacency(path, 3, 5))
+    entry = dataclasses.replace(catalog.get("gowalla"), counts=counts, pairs_sha256=known)
+    monkeypatch.setitem(catalog.CATALOG, "gowalla", entry)
     return tmp_path
 
 
@@ -41,9 +44,17 @@ def test_without_validation_all_training_items_are_trained_on(tiny):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("train.txt", TRAIN[:-4], "train.txt has 5 interactions, the official gowalla has 6"),
+        ("train.txt", TRAIN[:-4], "train.txt, line 2, is its last: it has 5 interactions, the"),
+        ("train.txt", TRAIN[:-3], "train.txt, line 3, is its last: it has 5 interactions, the"),
+        ("train.txt", TRAIN[:-2] + "x\n", "train.txt, line 3: '2 x' is not a line of"),
+        ("train.txt", "0 1 2 3\n1 0 4\n2 -3\n", "train.txt, line 3: '2 -3' is not a line of"),
+        ("train.txt", "0 1 2 3\n1 0 4\n2 3 4\n", "train.txt has 7 interactions, .* were added"),
+        ("train.txt", "0 1 2 3\n1 0 4\n2 2\n", "train.txt has other inter.*last, on line 3, is"),
+        ("test.txt", "0 4\n1 1\n", "test.txt, line 2, is its last: it has 2 interactions, the"),
+        ("test.txt", "0 4\n", "test.txt, line 1, is its last: it has 1 interactions, the"),
         ("train.txt", TRAIN[:-1], None),  # a missing line end is no damage
         ("test.txt", "0 3\n1 1 2\n", "test.txt, line 1: user 0 has item 3 in the training part"),
+        ("test.txt", "0 4\n1 1 2\n2 3\n", "test.txt, line 3: user 2 has item 3 in the training"),
         ("test.txt", "0 5\n1 1 2\n", "test.txt, line 1: item 5 is not in 0..4"),
     ],
 )
@@ -62,7 +73,9 @@ def test_a_file_cut_within_its_last_number_is_refused(tmp_path):
     for part in ("train.txt", "test.txt"):
         text = (FOLDER / "yelp2018" / part).read_text()
         (tmp_path / "yelp2018" / part).write_text(text[:-2] if part == "test.txt" else text)
-    with pytest.raises(DataError, match=r"test\.txt has other interactions than the official"):
+    with pytest.raises(
+        DataError, match=r"test\.txt has other inter.* its last, on line \d+, is cut"
+    ):
         lightgcn_splits.load("yelp2018", tmp_path)
 
 

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from real_data import FOLDER, needs
@@ -5,20 +7,26 @@ from scipy import sparse
 
 from data import catalog
 from data.errors import DataError
-from pipelines import ncf
+from pipelines import interactions, ncf
 
 TRAIN = "0\t1\t5\n0\t2\t4\n1\t0\t3\n1\t3\t3\n"
 TEST = "0\t3\t4\t978300760\n1\t2\t5\t978300760\n"
+PAIRS = {
+    "train": ([0, 0, 1, 1], [1, 2, 0, 3]),
+    "test": ([0, 1], [3, 2]),
+    "negative": ([0, 0, 1, 1], [4, 5, 4, 2]),
+}
 NEGATIVE = "(0,3)\t4\t5\n(1,2)\t4\t2\n"  # as in NCF's own, the second has the test item itself
 
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     """Two users and eight items in the place of NCF's split, with two negatives each."""
-    counts = {"users": 2, "items": 8, "train_interactions": 4, "test_interactions": 2}
-    entry = catalog.dataclasses.replace(
-        catalog.get(ncf.NAME), counts=counts | {"negative_interactions": 4}, pairs_sha256={}
-    )
+    counts, known = {"users": 2, "items": 8}, {}
+    for part, (users, items) in PAIRS.items():
+        pairs = interactions.Pairs(np.array(users), np.array(items), np.arange(len(users)), 0)
+        counts[f"{part}_interactions"], known[part] = len(users), interactions.digest(pairs)
+    entry = catalog.dataclasses.replace(catalog.get(ncf.NAME), counts=counts, pairs_sha256=known)
     monkeypatch.setitem(catalog.CATALOG, ncf.NAME, entry)
     monkeypatch.setattr(ncf, "N_NEGATIVES", 2)
     split_off = ncf.leave_one_out.split_off
@@ -47,17 +55,34 @@ def test_the_test_is_ncfs_and_validation_is_drawn_from_training(tiny):
     ("file", "content", "message"),
     [
         ("ml-1m.test.negative", NEGATIVE[:-3], "line 2: 3 numbers, expected 4"),
-        ("ml-1m.test.negative", NEGATIVE[:10], "has 1 lines, expected 2"),
+        ("ml-1m.test.negative", NEGATIVE[:10], "line 1, is its last: expected 2, one a test pair"),
+        ("ml-1m.test.negative", NEGATIVE + "(1,2)\t4\t2\n", "line 3: expected 2 lines, one a test"),
+        ("ml-1m.test.negative", "(0,3)\t4\t5\n(1,2)\t4\t6\n", "has other inter.*last, on line 2"),
         ("ml-1m.test.negative", "(0,3)\t4\t5\n(1,3)\t4\t2\n", r"line 2: \(1,3\) is not that"),
         ("ml-1m.test.negative", "(0,3)\t4\t5\n(1,2)\t4\t8\n", r"line 2: item 8 is not in 0\.\.7"),
         ("ml-1m.test.negative", "(0,3)\t4\t1\n(1,2)\t4\t5\n", "line 1: user 0 has item 1 in the"),
-        ("ml-1m.test.rating", "0\t1\t4\t1\n1\t2\t5\t1\n", "user 0 has item 1 in the training"),
-        ("ml-1m.train.rating.notime", TRAIN[:-6], "has 3 interactions, the official"),
+        ("ml-1m.test.rating", "0\t1\t4\t1\n1\t2\t5\t1\n", "line 1: user 0 has item 1 in the tr"),
+        ("ml-1m.test.rating", TEST + "1\t3\t5\t1\n", "line 3: user 1 has item 3 in the training"),
+        ("ml-1m.test.rating", TEST[:16], "line 1, is its last: it has 1 interactions, the offi"),
+        ("ml-1m.test.rating", TEST[:20], "line 2: 2 columns, expected 4"),
+        (
+            "ml-1m.test.rating",
+            TEST.replace("3", "x", 1),
+            "line 1: .* is not a line of non-negative",
+        ),
+        (
+            "ml-1m.train.rating.notime",
+            TRAIN[:-6],
+            "line 3, is its last: it has 3 interactions, the",
+        ),
+        ("ml-1m.train.rating.notime", TRAIN + "1\t7\t3\n", "has 5 inter.*has 4: .* were added"),
+        ("ml-1m.train.rating.notime", TRAIN[:-4] + "8\t3\n", r"line 4: item 8 is not in 0\.\.7"),
     ],
 )
 def test_a_damaged_file_is_refused(tiny, file, content, message):
     (tiny / ncf.NAME / file).write_text(content)
-    with pytest.raises(DataError, match=message):
+    path = re.escape(str(tiny / ncf.NAME / file))
+    with pytest.raises(DataError, match=f"^{path}(, | ){message}"):
         ncf.load(tiny)
 
 

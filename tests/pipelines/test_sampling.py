@@ -95,7 +95,7 @@ def test_the_host_draws_what_the_device_draws():
 
 
 def test_fixed_negatives_are_their_users():
-    fixed = np.arange(120).reshape(60, 2)
+    fixed = np.arange(120).reshape(60, 2) % 40
     sampler = TripleSampler(MATRIX, 50, 3, fixed_negatives=fixed)
     (users, items), labels = sampler(tf.constant(0))
     np.testing.assert_array_equal(items[:, 1:], fixed[users.numpy()])
@@ -108,6 +108,18 @@ def full_user():
     return sparse.csr_array(dense.astype(np.float32))
 
 
+def fixed_as(shape, value=0):
+    """The argument, with `value` for the last negative of the last user."""
+    negatives = np.zeros(shape, type(value))
+    if negatives.size:
+        negatives.flat[-1] = value
+    return {"fixed_negatives": negatives}
+
+
+SQUARE = sparse.csr_array(np.eye(4, dtype=np.float32))
+WIDE = sparse.csr_array((np.ones(2, np.float32), np.array([0, 4]), np.array([0, 1, 2])), (2, 4))
+
+
 @pytest.mark.parametrize(
     ("matrix", "arguments", "message"),
     [
@@ -117,6 +129,17 @@ def full_user():
         (MATRIX, {"batch_size": 0}, "`batch_size`.*received 0"),
         (MATRIX, {"n_negatives": 0}, "`n_negatives`.*received 0"),
         (MATRIX, {"seed": -1}, "`seed`.*received -1"),
+        (MATRIX.tocsc(), {}, "`matrix` must be a matrix in CSR format; received csc_array"),
+        (SQUARE.tocsc(), {}, "`matrix` must be a matrix in CSR format; received csc_array"),
+        (WIDE, {}, r"`matrix` must have column ids in 0\.\.3.*received 4"),
+        (MATRIX, fixed_as((59, 2)), r"`fixed_negatives`.*\[60 users, 1 or more\].*\(59, 2\)"),
+        (MATRIX, fixed_as((61, 2)), r"`fixed_negatives`.*received shape \(61, 2\)"),
+        (MATRIX, fixed_as((60, 0)), r"`fixed_negatives`.*received shape \(60, 0\)"),
+        (MATRIX, fixed_as((60,)), r"`fixed_negatives`.*received shape \(60,\)"),
+        (MATRIX, fixed_as((60, 2), 1.0), "`fixed_negatives` must be integers; received float64"),
+        (MATRIX, fixed_as((60, 2), True), "`fixed_negatives` must be integers; received bool"),
+        (MATRIX, fixed_as((60, 2), -1), r"`fixed_negatives` must be in 0\.\.39; received -1"),
+        (MATRIX, fixed_as((60, 2), 40), r"`fixed_negatives` must be in 0\.\.39; received 40"),
     ],
 )
 def test_what_cannot_be_drawn_from_is_refused(matrix, arguments, message):
