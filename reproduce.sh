@@ -29,7 +29,8 @@ Flags of table:
   --quirks=A,B           under published, the quirks to keep (default: all; --quirks= for none):
                          bernoulli, masked_bias, warm_moments, shrinking_budget,
                          test_selection, fixed_negatives, file_order, last_batch
-  --algorithms=A,B       those of the table's rows to make (all): dense, narrow, dsl, ...
+  --algorithms=A,B       those of the table's rows to make now (all): dense, narrow, dsl, ...;
+                         rows made before stay in the table
   --seeds=N              run everything with the seeds 0 to N - 1 (1)
   --jobs=N               runs at once (1): a GPU has room for several
 

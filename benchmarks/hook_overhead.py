@@ -53,6 +53,7 @@ def _seconds(step: Callable[[tf.Tensor], tf.Tensor], rows: tf.Tensor) -> float:
 def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
+    environment.prepare()
     keras.utils.set_random_seed(0)
     items = np.random.default_rng(0).random((_BATCH, _ITEMS)) < 0.045
     rows = tf.constant(items, tf.float32)

@@ -25,7 +25,7 @@ from absl import app, flags
 from scipy import sparse
 
 import tfdsl
-from pipelines import environment, lightgcn_splits
+from pipelines import checks, command_line, environment, lightgcn_splits
 from pipelines.sampling import TripleSampler
 from tfdsl.models import BPRLoss, LightGCN
 
@@ -33,10 +33,10 @@ KINDS = ("tfdsl", "tfdsl-bfloat16", "tfdsl-dsl", "tfdsl-fit", "torch-coo", "torc
 _FIT_EPOCHS = 20
 _PEER = pathlib.Path(__file__).parent / "peers" / "torch_lightgcn.py"
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder with the data sets.")
-_DATA = flags.DEFINE_string("data", "yelp2018", "gowalla, yelp2018 or amazon-book.")
-_BATCH = flags.DEFINE_integer("batch_size", 1024, "Triples a step.")
-_TURNS = flags.DEFINE_integer("turns", 10, "Turns of each kind.")
-_STEPS = flags.DEFINE_integer("steps", 5, "Steps a turn.")
+_DATA = flags.DEFINE_enum("data", "yelp2018", ["gowalla", "yelp2018", "amazon-book"], "Its graph.")
+_BATCH = flags.DEFINE_integer("batch_size", 1024, "Triples a step.", lower_bound=1)
+_TURNS = flags.DEFINE_integer("turns", 10, "Turns of each kind.", lower_bound=1)
+_STEPS = flags.DEFINE_integer("steps", 5, "Steps a turn.", lower_bound=1)
 _KINDS = flags.DEFINE_list("kinds", list(KINDS), f"Which to measure of {', '.join(KINDS)}.")
 _TORCH = flags.DEFINE_string("torch_python", sys.executable, "A Python that has PyTorch.")
 _OUT = flags.DEFINE_string("out", None, "JSON file for the figures.")
@@ -46,6 +46,7 @@ _GRAPH = flags.DEFINE_string("graph", None, "Of this program's own processes: th
 
 def _work(kind: str) -> None:
     """Answers every line on stdin with the milliseconds of a step, as the peer does."""
+    environment.prepare()
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
     with np.load(_GRAPH.value) as content:
@@ -99,10 +100,15 @@ def _command(kind: str, graph: str) -> list[str]:
     return [sys.executable, "-m", "benchmarks.lightgcn_step", *words, f"--steps={_STEPS.value}"]
 
 
-def _turn(process: subprocess.Popen[str]) -> float:
+def _turn(kind: str, process: subprocess.Popen[str]) -> float:
     assert process.stdin and process.stdout
-    print("go", file=process.stdin, flush=True)
-    return float(process.stdout.readline() or "nan")
+    try:
+        print("go", file=process.stdin, flush=True)
+        return float(process.stdout.readline())
+    except (BrokenPipeError, ValueError):
+        process.kill()
+        words = shlex.join(process.args)
+        raise ValueError(f"{kind} stopped with status {process.wait()}; it was: {words}") from None
 
 
 def _has_torch() -> bool:
@@ -113,6 +119,8 @@ def _has_torch() -> bool:
 def _measure(graph: str) -> dict[str, np.ndarray]:
     """Returns milliseconds a step by kind, one a turn."""
     kinds = [k for k in _KINDS.value if not k.startswith("torch-") or _has_torch()]
+    if not kinds:
+        raise ValueError(f"{_TORCH.value} has no PyTorch, so there is nothing to measure.")
     running = {}
     try:
         for kind in kinds:
@@ -121,9 +129,9 @@ def _measure(graph: str) -> dict[str, np.ndarray]:
             running[kind] = subprocess.Popen(_command(kind, graph), text=True, **pipes, **quiet)
             started = time.perf_counter()
             for _ in range(3):
-                _turn(running[kind])
+                _turn(kind, running[kind])
             print(f"{kind}: ready in {time.perf_counter() - started:.1f} s", flush=True)
-        turns = [{kind: _turn(p) for kind, p in running.items()} for _ in range(_TURNS.value)]
+        turns = [{kind: _turn(kind, p) for kind, p in running.items()} for _ in range(_TURNS.value)]
     finally:
         for process in running.values():
             process.kill()
@@ -132,10 +140,13 @@ def _measure(graph: str) -> dict[str, np.ndarray]:
 
 def main(argv: list[str]) -> None:
     """Measures and prints."""
-    del argv
+    if argv:
+        raise app.UsageError(f"Unexpected argument: {argv[0]!r}.")
     if _WORKER.value:
         _work(_WORKER.value)
         return
+    for kind in _KINDS.value or ["none"]:
+        checks.one_of("kinds", kind, KINDS)
     made = environment.describe()
     print(f"{', '.join(made['gpus']) or made['processor']}, {made['cores']} cores", flush=True)
     train = lightgcn_splits.load(_DATA.value, _DATA_DIR.value, validation_share=0.0).train
@@ -162,4 +173,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main, "python -m benchmarks.lightgcn_step --help")

@@ -44,8 +44,8 @@ class RunConfig:
     Attributes:
         data: data set, a key of the `DATA` of the model's task.
         model: name of the model, a key of `SETTINGS`.
-        algorithm: "dense"; "narrow", a dense model of fewer neurons or columns that has as many
-            parameters as a sparse one of that density; or a key of `ALGORITHMS`.
+        algorithm: "dense"; "narrow", a dense model of as many whole neurons or columns as come
+            nearest to the parameters of a sparse one of that density; or a key of `ALGORITHMS`.
         density: share of active weights in the masked tensors; 1.0 for "dense".
         seed: seed of weights, masks, batches, dropout; 0 to 2**32 - 1.
         epochs: passes over the training users (MultVAE) or interactions.

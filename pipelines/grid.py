@@ -12,6 +12,7 @@ from typing import Any
 from absl import logging
 
 from data.errors import MissingDataError
+from pipelines import files
 from pipelines.command_line import say
 from pipelines.config import RunConfig
 from pipelines.train import run
@@ -45,6 +46,11 @@ def run_grid(
         return _collected(grid, [pool.submit(outcome, config).result for config in grid])
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def finished(config: RunConfig, folder: pathlib.Path) -> dict[str, Any] | None:
+    """Returns the result of a run that was made before, in its folder inside `folder`, or None."""
+    return files.read_json(folder / config.key / "result.json")
 
 
 def _collected(

@@ -7,13 +7,14 @@ A table's folder, `--out`/NAME-PROTOCOL-BUDGET, holds runs/ (one folder a run), 
 table.json and table.png. Finished runs are never run again; an interrupted one goes on.
 """
 
+import dataclasses
 import pathlib
 
 from absl import app, flags
 
 from pipelines import checks, command_line, files, render
 from pipelines.command_line import say
-from pipelines.grid import run_grid
+from pipelines.grid import finished, run_grid
 from pipelines.tables import BUDGETS, TABLES, Options
 
 _DATA_DIR = flags.DEFINE_string(
@@ -26,7 +27,9 @@ _QUIRKS = flags.DEFINE_list(
     "quirks", None, "Under --protocol=published: the quirks to keep (default: all; '' for none)."
 )
 _SEEDS = flags.DEFINE_integer("seeds", 1, "Seeds 0, 1, ... of every run.", lower_bound=1)
-_ALGORITHMS = flags.DEFINE_list("algorithms", None, "Those of the table's to run (default: all).")
+_ALGORITHMS = flags.DEFINE_list(
+    "algorithms", None, "Those of the table's to run now (default: all)."
+)
 _JOBS = flags.DEFINE_integer("jobs", 1, "Runs at once, a process each.", lower_bound=1)
 
 
@@ -53,7 +56,13 @@ def make_table(
     table = TABLES[name]
     checks.one_of("budget", options.budget, table.budgets)
     folder = out / f"{name}-{options.protocol}-{options.budget}"
-    results = run_grid(table.grid(options), folder / "runs", data_dir, jobs)
+    chosen = table.grid(options)
+    made = run_grid(chosen, folder / "runs", data_dir, jobs)
+    of = {config.key: result for config, result in zip(chosen, made, strict=True)}
+    # Rows that were made before stay in the table when only some are asked for.
+    whole = table.grid(dataclasses.replace(options, algorithms=None))
+    rows = [of.get(config.key) or finished(config, folder / "runs") for config in whole]
+    results = [result for result in rows if result]
     text = render.markdown(table, results)
     files.write_json(folder / "table.json", results)
     files.write_text(folder / "table.md", text)

@@ -54,6 +54,7 @@ def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None = None) ->
     result = files.read_json(folder / "result.json")
     if result is not None:
         return result
+    environment.prepare()
     task = TASKS[config.model](config, data_dir)
     model = task.build_model()
     files.write_json(folder / "config.json", config.to_dict())

@@ -83,7 +83,13 @@ def listed_layers(model: Any) -> list[Any]:
 
 def lists_layers(layer: Any) -> bool:
     """Whether it is a model whose configuration names its layers (Sequential, functional)."""
-    return isinstance(layer, keras.Model) and "layers" in layer.get_config()
+    if not isinstance(layer, keras.Model):
+        return False
+    # Another model may call a number or a list of sizes its "layers".
+    layers = layer.get_config().get("layers")
+    return isinstance(layers, list) and all(
+        isinstance(each, dict) and "class_name" in each for each in layers
+    )
 
 
 def _twins(source: Any, target: Any, seen: set[int] | None = None) -> Iterator[tuple[Any, Any]]:

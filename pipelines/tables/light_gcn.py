@@ -36,7 +36,7 @@ _BUDGETS: dict[str, dict[str, Any]] = {
 }
 _NOTES = (
     "All items that a user had not in training are ranked; narrow is a dense model of fewer "
-    "columns, with as many weights as the sparse ones have active."
+    "columns, with as many weights as the sparse ones have active, to a whole column."
 )
 
 

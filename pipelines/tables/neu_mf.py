@@ -16,10 +16,10 @@ _BUDGETS: dict[str, dict[str, Any]] = {
         "update_interval": 200,
         "evaluate_every": 2,
         "settings": {
-            "factors": 32,
-            "mlp_factors": 32,
+            "factors": 64,
+            "mlp_factors": 64,
             "dropout": 0.0,
-            "regularization": 1e-3,
+            "regularization": 2e-3,
             "negatives": 8,
         },
     },
@@ -28,7 +28,8 @@ _BUDGETS: dict[str, dict[str, Any]] = {
 _NOTES = (
     "sampled_ metrics rank the item left out among 99 (published protocol: 100) others, the rest "
     "among all items that the user had not in training; masks are on the MLP's two tables; narrow "
-    "is a dense model whose tables there have as many weights as the sparse ones have active."
+    "is a dense model whose tables there have as many weights as the sparse ones have active, to a "
+    "whole column."
 )
 
 

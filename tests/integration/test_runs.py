@@ -9,7 +9,7 @@ import pytest
 
 import tfdsl
 from data import synthetic
-from pipelines import fold_in, interactions, leave_one_out, protocols, train
+from pipelines import files, fold_in, interactions, leave_one_out, protocols, train
 from pipelines.config import RunConfig
 from pipelines.progress import Progress
 from pipelines.reproduce import make_table
@@ -153,7 +153,11 @@ def test_a_table_is_written_with_its_picture(tmp_path, monkeypatch):
             },
         }
 
-    monkeypatch.setattr("pipelines.grid.run", lambda config, *_: result(config))
+    def run(config, folder, _):
+        files.write_json(folder / "result.json", result(config))
+        return result(config)
+
+    monkeypatch.setattr("pipelines.grid.run", run)
     text = make_table("multvae-synthetic", Options(seeds=(0, 1)), tmp_path, None)
     folder = tmp_path / "multvae-synthetic-clean-short"
     assert (folder / "table.md").read_text() == text
@@ -161,6 +165,11 @@ def test_a_table_is_written_with_its_picture(tmp_path, monkeypatch):
     assert "on a processor (2 cores), commit abc (5), def (5).\n" in text
     assert len(json.loads((folder / "table.json").read_text())) == 10
     assert (folder / "table.png").read_bytes().startswith(b"\x89PNG")
+    some = Options(seeds=(0, 1), algorithms=("dense",))
+    assert make_table("multvae-synthetic", some, tmp_path, None) == text
+    fewer = make_table("multvae-synthetic", some, tmp_path / "new", None)
+    assert "| dense |" in fewer
+    assert "| dsl |" not in fewer
 
 
 def test_an_unknown_table_is_refused_with_the_known_ones(tmp_path):

@@ -135,22 +135,30 @@ class Propagation:
     # scaled before they are added up, and the sum is.
 
     def __call__(self, x: Any) -> tf.Tensor:
-        """Returns A x, float32, for x of shape (nodes, width)."""
+        """Returns A x, float32, for x of shape (nodes, width) and any float dtype.
+
+        Raises:
+            ValueError: x has another shape.
+        """
 
         @tf.custom_gradient
         def apply(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
             return self._propagated(x), self._propagated
 
-        return apply(tf.convert_to_tensor(x))
+        return apply(self._table(x))
 
     def mean(self, x: Any, layers: int, nodes: Any = None) -> tf.Tensor:
         """Returns rows of the mean of x, A x, ... A^layers x, float32.
 
         Args:
-            x: (nodes, width).
+            x: (nodes, width), any float dtype.
             layers: how often to propagate at most.
             nodes: integers of any shape, whose rows to return; all nodes in their order if None.
+
+        Raises:
+            ValueError: x has another shape, or a number of layers below 0.
         """
+        x, layers = self._table(x), schedules.check_count("layers", layers, least=0)
         place = indices.load(self._place)
         places = place if nodes is None else tf.gather(place, nodes)
 
@@ -170,7 +178,16 @@ class Propagation:
 
             return tf.gather(self._mean(in_order(x), layers), places), gradient
 
-        return apply(tf.convert_to_tensor(x))
+        return apply(x)
+
+    def _table(self, x: Any) -> tf.Tensor:
+        x = tf.convert_to_tensor(x)
+        if x.shape.rank != 2 or x.shape[0] not in (None, self.n_nodes):
+            raise ValueError(
+                f"`x` must have one row for each of the graph's {self.n_nodes} nodes, shape "
+                f"({self.n_nodes}, width); received shape {tuple(x.shape)}."
+            )
+        return tf.cast(x, tf.float32)
 
     def _propagated(self, x: tf.Tensor) -> tf.Tensor:
         rows = self._scale * tf.gather(x, indices.load(self._nodes))

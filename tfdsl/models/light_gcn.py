@@ -14,7 +14,7 @@ from tfdsl import schedules
 from tfdsl.csr import CSRMatrix, check_csr
 from tfdsl.layers import Propagation, SparseEmbedding
 from tfdsl.layers.propagation import GATHERS, bipartite
-from tfdsl.models.ranking import RankingModel
+from tfdsl.models.ranking import RankingModel, check_ids
 
 _GRAPH_FILE = "graph.npz"
 
@@ -26,7 +26,8 @@ class LightGCN(RankingModel):
     Input: (users, items), integers (batch,) and (batch, n); output: scores, (batch, n). With E the
     table (users first) and A the normalised adjacency matrix, a node's embedding is its row of the
     mean of E, A E, A A E ...; a score is the dot product of two of them. The table has a mask and
-    is the only weight.
+    is the only weight. All is computed and returned in float32, also where a policy such as
+    "mixed_bfloat16" is set: `gather` says what may be shorter.
 
     Reference: He et al., 2020, "LightGCN: Simplifying and Powering Graph Convolution Network for
     Recommendation", SIGIR, arXiv 2002.02126. Defaults are those of the published DSL.
@@ -68,7 +69,9 @@ class LightGCN(RankingModel):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # A mixed policy would round the whole table before it is propagated, and gain nothing.
+        dtype = keras.dtype_policies.get(kwargs.pop("dtype", None)).variable_dtype
+        super().__init__(dtype=dtype, **kwargs)
         if interactions is not None:
             check_csr("interactions", interactions)
             shape = tuple(interactions.shape)
@@ -89,9 +92,11 @@ class LightGCN(RankingModel):
             self.n_users + self.n_items,
             width,
             embeddings_initializer=keras.initializers.GlorotUniform(seed=seed),
+            dtype=dtype,
             name="nodes",
         )
         self.nodes.build()
+        self._propagation: Propagation | None = None
         if interactions is not None:
             self._set_graph(interactions.indptr, interactions.indices)
         self.built = True
@@ -99,21 +104,35 @@ class LightGCN(RankingModel):
     def _set_graph(self, indptr: Any, indices: Any) -> None:
         self._graph = np.asarray(indptr, np.int64), np.asarray(indices, np.int32)
         both = bipartite(*self._graph, self.n_items)
-        self.propagation = Propagation(*both, self.gather)
+        self._propagation = Propagation(*both, self.gather)
+
+    @property
+    def propagation(self) -> Propagation:
+        """Multiplication with A.
+
+        Raises:
+            ValueError: the model was made without interactions, such as by
+                `keras.models.clone_model`, and not loaded from a file that has them.
+        """
+        if self._propagation is None:
+            raise ValueError(
+                "This LightGCN has no graph, since its configuration holds none: make the model "
+                "with LightGCN(interactions), or load one that was saved."
+            )
+        return self._propagation
 
     def embeddings(self, nodes: Any = None) -> Any:
         """Returns the embeddings of all nodes, users first: (users + items, width).
 
         Or of those that `nodes`, integers of any shape, names; an item's number comes after users'.
         """
-        table = ops.convert_to_tensor(self.nodes.embeddings)
-        return self.propagation.mean(table, self.n_layers, nodes)
+        return self.propagation.mean(self.nodes.embeddings.value, self.n_layers, nodes)
 
     def scorer(self) -> Callable[[Any], tf.Tensor]:
         """Returns a compiled function from users, integers (batch,), to (batch, items) scores."""
         rows = self._compiled_embeddings()
         users, items = rows[: self.n_users], rows[self.n_users :]
-        return lambda of: _products(users, items, of)
+        return lambda of: _products(users, items, check_ids("users", of, self.n_users))
 
     @functools.cached_property
     def _compiled_embeddings(self) -> Callable[[], tf.Tensor]:
@@ -121,10 +140,12 @@ class LightGCN(RankingModel):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Returns scores, (batch, n)."""
-        users, items = inputs
+        users = check_ids("users", inputs[0], self.n_users)
+        items = check_ids("items", inputs[1], self.n_items)
         nodes = ops.concatenate([users[:, None], items + self.n_users], axis=1)
         if training and self.regularization:
-            squares = ops.sum(ops.square(self.nodes(nodes)), axis=(1, 2))
+            own = ops.cast(self.nodes(nodes), "float32")
+            squares = ops.sum(ops.square(own), axis=(1, 2))
             self.add_loss(self.regularization / 2 * ops.mean(squares))
         rows = self.embeddings(nodes)
         return ops.sum(rows[:, :1] * rows[:, 1:], axis=-1)

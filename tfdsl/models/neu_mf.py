@@ -11,7 +11,7 @@ from keras import ops
 from tfdsl import gradients, schedules
 from tfdsl.layers import SparseEmbedding
 from tfdsl.models import philox
-from tfdsl.models.ranking import RankingModel
+from tfdsl.models.ranking import RankingModel, check_ids
 
 PARTS = ("gmf", "mlp")
 
@@ -77,10 +77,13 @@ class NeuMF(RankingModel):
         self.gmf_item = self._table("gmf_item", n_items, factors, 2)
         self.mlp_user = self._table("mlp_user", n_users, mlp_factors, 3)
         self.mlp_item = self._table("mlp_item", n_items, mlp_factors, 4)
-        self.network = []
+        self.network: list[keras.layers.Dense] = []
         width = 2 * mlp_factors
         for place, units in enumerate(hidden):
-            self.network.append(self._dense(units, width, f"hidden_{place}", "relu", 10 + place))
+            layer = self._dense(units, width, f"hidden_{place}", "relu", 10 + place)
+            self.network.append(layer)
+            # tf.train.Checkpoint finds attributes of a Keras model, but not what lists hold.
+            setattr(self, layer.name, layer)
             width = units
         self.head = self._dense(1, factors + width, "output", None, 9)
         self.built = True
@@ -104,8 +107,8 @@ class NeuMF(RankingModel):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Returns logits, (batch, n)."""
-        users, items = inputs
-        users = users[:, None]
+        users = check_ids("users", inputs[0], self.n_users)[:, None]
+        items = check_ids("items", inputs[1], self.n_items)
         factors = _rows(self.gmf_user, users), _rows(self.gmf_item, items)
         halves = _rows(self.mlp_user, users), _rows(self.mlp_item, items)
         x = ops.concatenate([ops.broadcast_to(halves[0], ops.shape(halves[1])), halves[1]], axis=-1)
@@ -125,13 +128,34 @@ class NeuMF(RankingModel):
 
     def scorer(self) -> Callable[[Any], tf.Tensor]:
         """Returns a compiled function from users, integers (batch,), to (batch, items) scores."""
-        return self._compiled_scores
+        return lambda of: self._compiled_scores(check_ids("users", of, self.n_users))
 
     @functools.cached_property
     def _compiled_scores(self) -> Callable[[Any], tf.Tensor]:
+        """Float32. The first layer is linear in a pair's user and item, so it takes each once."""
+
         def score(of: tf.Tensor) -> tf.Tensor:
-            items = tf.broadcast_to(tf.range(self.n_items), [tf.shape(of)[0], self.n_items])
-            return self((of, items), training=False)
+            gmf_user, gmf_item, mlp_user, mlp_item = (
+                tf.convert_to_tensor(layer.embeddings.value)
+                for layer in (self.gmf_user, self.gmf_item, self.mlp_user, self.mlp_item)
+            )
+            of_gmf, of_mlp = tf.split(self.head.kernel, [self.factors, -1])
+            scores = (tf.gather(gmf_user, of) * of_gmf[:, 0]) @ tf.transpose(gmf_item)
+            kernel = self.network[0].kernel if self.network else of_mlp
+            of_users, of_items = tf.split(kernel, 2)
+            halves = tf.gather(mlp_user, of) @ of_users, mlp_item @ of_items
+
+            def of_user(half: tf.Tensor) -> tf.Tensor:
+                x = half + halves[1]
+                if not self.network:
+                    return x[:, 0]
+                x = self.network[0].activation(x + self.network[0].bias)
+                for layer in self.network[1:]:
+                    x = layer.activation(x @ layer.kernel + layer.bias)
+                return tf.linalg.matvec(x, of_mlp[:, 0])
+
+            # User by user: what is between fits into a cache, and memory does not grow with users.
+            return scores + tf.map_fn(of_user, halves[0]) + self.head.bias
 
         return tf.function(score, jit_compile=True, autograph=False)
 

@@ -15,12 +15,20 @@ class BPRLoss(keras.losses.Loss):
     Labels, (batch, n), are 1 for the one positive of a row and 0 for its negatives; scores have
     the same shape.
 
+    Raises:
+        ValueError: when called, for rows of a positive alone.
+
     Reference: Rendle et al., 2009, "BPR: Bayesian Personalized Ranking from Implicit Feedback",
     UAI, arXiv 1205.2618.
     """
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns one value a row."""
+        if y_pred.shape[-1] == 1:
+            raise ValueError(
+                "BPRLoss needs a negative beside each row's positive; received scores of shape "
+                f"{tuple(y_pred.shape)}."
+            )
         is_positive = ops.cast(y_true, "float32")
         scores = ops.cast(y_pred, "float32")
         positive = ops.sum(is_positive * scores, axis=-1, keepdims=True)
@@ -38,15 +46,32 @@ class RankingModel(keras.Model):
         model.sampler = sampler  # step -> ((users, items), labels), tensor operations alone
         model.compile(..., jit_compile=True)
         model.fit(tf.data.Dataset.range(100_000).batch(100))
+
+    Ids out of range are refused where they are numbers (in eager calls and by scorers); in compiled
+    code, a training step among it, they are whatever `tf.gather` makes of them.
     """
 
-    sampler: Callable[[tf.Tensor], tuple[Any, Any]] | None = None
+    _sampler: Callable[[tf.Tensor], tuple[Any, Any]] | None = None
+
+    @property
+    def sampler(self) -> Callable[[tf.Tensor], tuple[Any, Any]] | None:
+        """What draws the triples of a step, inside the step; None: `fit` is given them."""
+        return self._sampler
+
+    @sampler.setter
+    def sampler(self, sampler: Callable[[tf.Tensor], tuple[Any, Any]] | None) -> None:
+        self._sampler = sampler
+        self.train_function = None  # the compiled one draws with the sampler before
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Takes a step on data; or one a number, on what the sampler draws for it."""
+        """Takes a step on data; or one a number, on what the sampler draws for it.
+
+        Raises:
+            ValueError: the model has a sampler, and the data is not numbers of steps alone.
+        """
         if self.sampler is None:
             return super().train_step(data)
-        numbers, take, draw = tf.reshape(data, [-1]), super().train_step, self.sampler
+        numbers, take, draw = _numbers_of_steps(data), super().train_step, self.sampler
 
         def step(place: tf.Tensor) -> tuple[tf.Tensor]:
             take(draw(numbers[place]))
@@ -64,3 +89,35 @@ class RankingModel(keras.Model):
         """
         # Not abstract for Python: training needs none, and Keras's models have another metaclass.
         raise NotImplementedError(f"{type(self).__name__} must define `scorer`.")
+
+
+def check_ids(name: str, ids: Any, n: int) -> Any:
+    """Returns ids as a tensor, int32 or int64; all are below `n`, or their values not known yet.
+
+    Raises:
+        ValueError: they are not integers, or one is out of range.
+    """
+    if keras.backend.is_keras_tensor(ids):
+        return ids
+    ids = tf.convert_to_tensor(ids)
+    if not ids.dtype.is_integer:
+        raise ValueError(f"`{name}` must be integers; received {ids.dtype.name}.")
+    if tf.executing_eagerly() and tf.size(ids):
+        values = ids.numpy()
+        if values.min() < 0 or values.max() >= n:
+            wrong = values[(values < 0) | (values >= n)].flat[0]
+            raise ValueError(f"`{name}` must be in 0..{n - 1}; received {wrong}.")
+    return ids if ids.dtype in (tf.int32, tf.int64) else tf.cast(ids, tf.int64)
+
+
+def _numbers_of_steps(data: Any) -> tf.Tensor:
+    """Returns what `fit` has read, if that is numbers of steps, as a vector."""
+    numbers, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+    fits = labels is None and weights is None and not isinstance(numbers, tuple | list | dict)
+    if not fits or not tf.as_dtype(numbers.dtype).is_integer or numbers.shape.rank > 1:
+        raise ValueError(
+            "This model has a sampler, so it trains on the numbers of steps alone, integers "
+            "(steps,), such as tf.data.Dataset.range(1000).batch(100); received other data. Set "
+            "`model.sampler = None` to train on triples."
+        )
+    return tf.reshape(numbers, [-1])

@@ -42,6 +42,19 @@ MODES = {
 }
 
 
+@pytest.mark.parametrize("shape", [(199, 6), (201, 6), (200,), (200, 6, 1)])
+def test_a_table_of_another_shape_is_refused(shape):
+    propagation = Propagation(GRAPH.indptr, GRAPH.indices)
+    for use in (propagation, lambda x: propagation.mean(x, 2)):
+        with pytest.raises(ValueError, match=r"`x` must have one row for each.* 200 nodes.*receiv"):
+            use(np.zeros(shape, np.float32))
+
+
+def test_a_number_of_layers_below_0_is_refused():
+    with pytest.raises(ValueError, match=r"`layers`.*received -1"):
+        Propagation(GRAPH.indptr, GRAPH.indices).mean(X, -1)
+
+
 @pytest.mark.parametrize("widths", [WIDTHS, (1, 2), (3,), (2, 64), (512,)])
 def test_the_product_is_the_normalized_matrix_times_x(widths):
     propagation = Propagation(GRAPH.indptr, GRAPH.indices, widths=widths)

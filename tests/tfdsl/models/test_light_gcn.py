@@ -7,7 +7,7 @@ from scipy import sparse
 import tfdsl
 from pipelines.sampling import TripleSampler
 from tfdsl.layers import mask_of
-from tfdsl.models import BPRLoss, LightGCN
+from tfdsl.models import BPRLoss, LightGCN, NeuMF
 
 GRAPH = sparse.csr_array((np.random.default_rng(0).random((30, 20)) < 0.2).astype(np.float32))
 USERS = np.arange(30)
@@ -85,6 +85,57 @@ def test_host_and_device_sampling_train_the_same():
 def test_bfloat16_gathers_train_nearly_the_same():
     exact, rough = (trained(gather=dtype)[1] for dtype in ("float32", "bfloat16"))
     assert rough == pytest.approx(exact, rel=0.01)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
+def test_a_dtype_policy_leaves_its_float32_as_it_is(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = LightGCN(GRAPH, width=8, regularization=0.3)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    plain = LightGCN(GRAPH, width=8, regularization=0.3)
+    losses = []
+    for one in (model, plain):
+        one.nodes.embeddings.assign(np.random.default_rng(3).normal(0, 0.1, (50, 8)))
+        one.compile(keras.optimizers.SGD(1.0), loss=BPRLoss())
+        labels = np.array([[1.0, 0.0]] * 30)
+        losses.append(float(one.train_on_batch((USERS, ITEMS[:, :2]), labels)))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    np.testing.assert_allclose(model.nodes.embeddings, plain.nodes.embeddings, atol=1e-6)
+    assert model((USERS, ITEMS)).dtype == model.scorer()(USERS).dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    ("users", "items", "message"),
+    [
+        ([30], [[0]], r"`users` must be in 0\.\.29; received 30"),
+        ([-1], [[0]], r"`users` must be in 0\.\.29; received -1"),
+        ([0], [[0, 20]], r"`items` must be in 0\.\.19; received 20"),
+        (np.array([2**32 + 3]), [[0]], "`users`.*received 4294967299"),
+        ([0.5], [[0]], "`users` must be integers; received float32"),
+    ],
+)
+@pytest.mark.parametrize("kind", [LightGCN, NeuMF])
+def test_ids_that_are_not_there_are_refused(kind, users, items, message):
+    model = kind(GRAPH) if kind is LightGCN else kind(30, 20)
+    with pytest.raises(ValueError, match=message):
+        model.call((users, items))
+    if "users" in message:
+        with pytest.raises(ValueError, match=message):
+            model.scorer()(users)
+
+
+def test_without_its_graph_it_says_so():
+    copy = keras.models.clone_model(LightGCN(GRAPH, width=8))
+    with pytest.raises(ValueError, match="This LightGCN has no graph"):
+        copy((USERS, ITEMS))
+
+
+def test_sparsify_copies_the_graph():
+    model = LightGCN(GRAPH, width=8)
+    copy = tfdsl.sparsify(model)
+    np.testing.assert_array_equal(copy.scorer()(USERS), model.scorer()(USERS))
 
 
 def test_a_saved_model_has_its_graph_and_goes_on(tmp_path):

@@ -42,9 +42,23 @@ def test_logits_are_those_of_gmf_and_mlp_together():
     np.testing.assert_allclose(model((np.array([7]), np.array([[9]]))), expected, rtol=1e-5)
 
 
-def test_the_scorer_scores_every_item():
-    model = NeuMF(30, 20)
-    np.testing.assert_allclose(model.scorer()(USERS), model((USERS, ITEMS)), atol=1e-6)
+@pytest.mark.parametrize("hidden", [(), (5,), (32, 16, 8)])
+def test_the_scorer_scores_every_item(hidden):
+    model = NeuMF(30, 20, hidden=hidden)
+    for weight in model.trainable_weights:
+        weight.assign(np.random.default_rng(1).normal(size=weight.shape))
+    np.testing.assert_allclose(model.scorer()(USERS), model((USERS, ITEMS)), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        model.scorer()([3, 1]), model((USERS, ITEMS)).numpy()[[3, 1]], atol=1e-4
+    )
+
+
+def test_a_tensorflow_checkpoint_holds_every_weight(tmp_path):
+    model, other = NeuMF(30, 20), NeuMF(30, 20, seed=1)
+    path = tf.train.Checkpoint(model).save(tmp_path / "state")
+    tf.train.Checkpoint(other).restore(path).assert_consumed()
+    for ours, theirs in zip(other.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_dropout_is_for_training():

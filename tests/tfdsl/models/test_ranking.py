@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import tensorflow as tf
+from scipy import sparse
 
-from tfdsl.models import BPRLoss, RankingModel
+from tfdsl.models import BPRLoss, LightGCN, RankingModel
 
 
 def test_bpr_compares_every_negative_with_the_positive_wherever_it_stands():
@@ -14,6 +16,60 @@ def test_bpr_compares_every_negative_with_the_positive_wherever_it_stands():
 def test_bpr_is_finite_for_scores_far_apart():
     loss = BPRLoss()(np.array([[1.0, 0.0]]), np.array([[-1e4, 1e4]], np.float32))
     assert float(loss) == pytest.approx(2e4)
+
+
+def test_bpr_without_a_negative_is_refused():
+    with pytest.raises(ValueError, match=r"needs a negative.*received scores of shape \(2, 1\)"):
+        BPRLoss()(np.ones((2, 1), np.float32), np.zeros((2, 1), np.float32))
+
+
+@pytest.fixture
+def model():
+    model = LightGCN(sparse.csr_array(np.eye(4, 5, dtype=np.float32)), width=2)
+    model.compile("sgd", loss=BPRLoss())
+    return model
+
+
+def draw_user(user):
+    """A sampler that draws one user, his item, and the item no one has."""
+    return lambda step: ((tf.constant([user]), tf.constant([[user, 4]])), tf.constant([[1.0, 0]]))
+
+
+def test_another_sampler_counts_from_the_next_fit_on(model):
+    before = model.nodes.embeddings.numpy()
+    model.sampler = draw_user(0)
+    model.fit(tf.data.Dataset.range(2).batch(2), verbose=0)
+    half = model.nodes.embeddings.numpy()
+    model.sampler = draw_user(3)
+    model.fit(tf.data.Dataset.range(2).batch(2), verbose=0)
+    after = model.nodes.embeddings.numpy()
+    assert (half[0] != before[0]).any() and (half[3] == before[3]).all()
+    assert (after[0] == half[0]).all() and (after[3] != half[3]).any()
+    model.sampler = None
+    model.fit(*draw_user(1)(0), verbose=0)
+    assert (model.nodes.embeddings.numpy()[1] != after[1]).any()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (np.arange(4), np.arange(4)),
+        draw_user(0)(0),
+        (np.linspace(0, 1, 4),),
+        (np.arange(4).reshape(2, 2),),
+    ],
+)
+def test_with_a_sampler_it_takes_numbers_of_steps_alone(model, data):
+    model.sampler = draw_user(0)
+    with pytest.raises(ValueError, match=r"trains on the numbers of steps alone"):
+        model.fit(*data, verbose=0)
+
+
+def test_numbers_of_steps_may_be_an_array(model):
+    model.sampler = draw_user(0)
+    model.fit(np.arange(4), batch_size=2, verbose=0)
+    model.train_on_batch(np.arange(2))
+    assert int(model.optimizer.iterations) == 6
 
 
 def test_a_model_must_say_how_it_scores():
