@@ -9,6 +9,7 @@ included, over 20 epochs of a turn's steps each; the others are compiled steps o
 `--torch_python` names a Python that has PyTorch; kinds that need it are left out where it has not.
 """
 
+import contextlib
 import json
 import math
 import pathlib
@@ -31,6 +32,7 @@ from tfdsl.models import BPRLoss, LightGCN
 
 KINDS = ("tfdsl", "tfdsl-bfloat16", "tfdsl-dsl", "tfdsl-fit", "torch-coo", "torch-csr")
 _FIT_EPOCHS = 20
+_WARM_UP = 3  # turns that do not count
 _PEER = pathlib.Path(__file__).parent / "peers" / "torch_lightgcn.py"
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder with the data sets.")
 _DATA = flags.DEFINE_enum("data", "yelp2018", ["gowalla", "yelp2018", "amazon-book"], "Its graph.")
@@ -100,15 +102,25 @@ def _command(kind: str, graph: str) -> list[str]:
     return [sys.executable, "-m", "benchmarks.lightgcn_step", *words, f"--steps={_STEPS.value}"]
 
 
-def _turn(kind: str, process: subprocess.Popen[str]) -> float:
-    assert process.stdin and process.stdout
-    try:
+def _ask(process: subprocess.Popen[str]) -> None:
+    assert process.stdin
+    with contextlib.suppress(BrokenPipeError):  # its answer will be missing
         print("go", file=process.stdin, flush=True)
+
+
+def _answer(kind: str, process: subprocess.Popen[str]) -> float:
+    assert process.stdout
+    try:
         return float(process.stdout.readline())
-    except (BrokenPipeError, ValueError):
+    except ValueError:
         process.kill()
         words = shlex.join(process.args)
         raise ValueError(f"{kind} stopped with status {process.wait()}; it was: {words}") from None
+
+
+def _turn(kind: str, process: subprocess.Popen[str]) -> float:
+    _ask(process)
+    return _answer(kind, process)
 
 
 def _has_torch() -> bool:
@@ -127,15 +139,18 @@ def _measure(graph: str) -> dict[str, np.ndarray]:
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
             quiet = {"stderr": subprocess.DEVNULL}
             running[kind] = subprocess.Popen(_command(kind, graph), text=True, **pipes, **quiet)
-            started = time.perf_counter()
-            for _ in range(3):
-                _turn(kind, running[kind])
-            print(f"{kind}: ready in {time.perf_counter() - started:.1f} s", flush=True)
-        turns = [{kind: _turn(kind, p) for kind, p in running.items()} for _ in range(_TURNS.value)]
+        for process in running.values():
+            _ask(process)  # all compile at once
+        for kind, process in running.items():
+            _answer(kind, process)
+        turns = [
+            {kind: _turn(kind, p) for kind, p in running.items()}
+            for _ in range(_WARM_UP + _TURNS.value)
+        ]
     finally:
         for process in running.values():
             process.kill()
-    return {kind: np.array([turn[kind] for turn in turns]) for kind in kinds}
+    return {kind: np.array([turn[kind] for turn in turns[_WARM_UP:]]) for kind in kinds}
 
 
 def main(argv: list[str]) -> None:
