@@ -125,7 +125,10 @@ def _turn(kind: str, process: subprocess.Popen[str]) -> float:
 
 def _has_torch() -> bool:
     command = [*shlex.split(_TORCH.value), "-c", "import torch"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:  # no such program
+        return False
 
 
 def _measure(graph: str) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ from data import catalog
 from data.errors import DataError
 from pipelines import integers
 from pipelines.integers import REMEDY
+from tfdsl.csr import check_csr
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -148,10 +149,11 @@ def hold_out(
         What is left and what was taken, both of the matrix's shape.
 
     Raises:
-        ValueError: the share is not in [0, 1).
+        ValueError: the share is not in [0, 1), or the matrix is not CSR.
     """
     if not 0.0 <= share < 1.0:
         raise ValueError(f"`share` must be in [0, 1); received {share!r}.")
+    check_csr("matrix", matrix)
     if not matrix.has_sorted_indices:
         matrix = matrix.sorted_indices()  # a copy
     draws = np.random.default_rng(seed).random(matrix.nnz)

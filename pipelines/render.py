@@ -1,6 +1,7 @@
 """A table's results as Markdown and as a picture."""
 
 import collections
+import json
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +31,8 @@ def group(results: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """Returns the results in rows: runs that differ in their seed only stand together."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for result in results:
-        key = repr(sorted((k, v) for k, v in result["config"].items() if k != "seed"))
+        rest = {name: value for name, value in result["config"].items() if name != "seed"}
+        key = json.dumps(rest, sort_keys=True)  # files have settings in another order
         rows.setdefault(key, []).append(result)
     return list(rows.values())
 

@@ -54,7 +54,8 @@ class TripleSampler:
         check_count("n_negatives", n_negatives)
         check_count("seed", seed, least=0)
         check_csr("matrix", matrix)
-        matrix = matrix.sorted_indices()
+        matrix = matrix.sorted_indices()  # a copy
+        matrix.sum_duplicates()
         degrees = np.diff(matrix.indptr)
         if not matrix.nnz:
             raise ValueError("There is no interaction to draw from; check the training part.")

@@ -58,7 +58,7 @@ class PublishedLoss(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns one value a row of labels and logits, (batch, n), one of them positive."""
         losses = ops.binary_crossentropy(y_true, y_pred, from_logits=True)
-        negatives = ops.sum((1 - y_true) * losses, axis=-1) / (ops.shape(y_true)[-1] - 1)
+        negatives = ops.sum((1 - y_true) * losses, axis=-1) / ops.sum(1 - y_true, axis=-1)
         return ops.sum(y_true * losses, axis=-1) + negatives
 
 

@@ -134,6 +134,11 @@ def test_a_share_of_every_users_items_is_held_out():
     np.testing.assert_array_equal(np.diff(taken.indptr), expected)
 
 
+def test_a_matrix_by_columns_is_refused():
+    with pytest.raises(ValueError, match="`matrix` must be a matrix in CSR format"):
+        interactions.hold_out(sparse.csc_array(np.eye(4, dtype=np.float32)))
+
+
 def test_what_is_held_out_does_not_depend_on_how_items_are_stored():
     matrix = random_matrix()
     backwards = matrix.copy()

@@ -30,6 +30,14 @@ def test_every_machine_and_version_is_named():
     assert newer.endswith("Keras 3.15.2, Python 3.11.7, on one (2 cores), commit aaaaaaaaaa (1)")
 
 
+def test_runs_that_differ_in_their_seed_are_one_row_in_whatever_order_they_were_written():
+    one = {"seed": 0, "settings": {"width": 8, "layers": 1}, "density": 0.5}
+    other = {"density": 0.5, "settings": {"layers": 1, "width": 8}, "seed": 1}
+    wider = {"density": 0.5, "settings": {"layers": 1, "width": 9}, "seed": 1}
+    runs = [{"config": config} for config in (one, wider, other)]
+    assert render.group(runs) == [[runs[0], runs[2]], [runs[1]]]
+
+
 @pytest.mark.parametrize(
     ("protocol", "quirks", "text"),
     [

@@ -102,6 +102,15 @@ def test_fixed_negatives_are_their_users():
     assert labels.shape == (50, 3)
 
 
+def test_an_item_stored_twice_counts_once():
+    starts, items = np.array([0, 3, 6]), np.array([1, 1, 4, 0, 2, 2])
+    twice = sparse.csr_array((np.ones(6, np.float32), items, starts), shape=(2, 6))
+    once = sparse.csr_array(twice.toarray())
+    for step in range(20):
+        ours, theirs = (TripleSampler(m, 16, seed=1)(tf.constant(step)) for m in (twice, once))
+        np.testing.assert_array_equal(ours[0][1], theirs[0][1])
+
+
 def full_user():
     dense = DENSE.copy()
     dense[9] = True

@@ -239,10 +239,15 @@ def _sum(table: tf.Tensor, terms: tf.Tensor) -> tf.Tensor:
 
 def _check(indptr: np.ndarray, columns: np.ndarray) -> None:
     n_nodes = schedules.check_count("nodes", len(indptr) - 1)
-    if indptr[-1] != len(columns) or (np.diff(indptr) < 0).any():
+    kinds = {indptr.dtype.kind, columns.dtype.kind if len(columns) else "i"}
+    if not kinds <= {"i", "u"} or indptr[0] or indptr[-1] != len(columns):
+        rises = False
+    else:
+        rises = bool((np.diff(indptr.astype(np.int64)) >= 0).all())
+    if not rises:
         raise ValueError(
-            f"`indptr` must rise from 0 to the number of entries, {len(columns)}; it ends with "
-            f"{indptr[-1]}."
+            f"`indptr` and `columns` must be integers, `indptr` rising from 0 to the number of "
+            f"entries, {len(columns)}; it goes from {indptr[0]} to {indptr[-1]}."
         )
     if len(columns) and not 0 <= columns.min() <= columns.max() < n_nodes:
         raise ValueError(

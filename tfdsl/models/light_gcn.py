@@ -14,7 +14,7 @@ from tfdsl import schedules
 from tfdsl.csr import CSRMatrix, check_csr
 from tfdsl.layers import Propagation, SparseEmbedding
 from tfdsl.layers.propagation import GATHERS, bipartite
-from tfdsl.models.ranking import RankingModel, check_ids
+from tfdsl.models.ranking import RankingModel, check_ids, check_pairs
 
 _GRAPH_FILE = "graph.npz"
 
@@ -75,10 +75,10 @@ class LightGCN(RankingModel):
         if interactions is not None:
             check_csr("interactions", interactions)
             shape = tuple(interactions.shape)
-        if shape is None:
+        if shape is None or len(shape) != 2:
             raise ValueError(
                 "LightGCN needs the interactions, its graph, as a scipy.sparse.csr_array "
-                "[users, items]; received None."
+                f"[users, items]; received shape {shape}."
             )
         self.n_users, self.n_items = (schedules.check_count("shape", n) for n in shape)
         self.width = schedules.check_count("width", width)
@@ -102,8 +102,8 @@ class LightGCN(RankingModel):
         self.built = True
 
     def _set_graph(self, indptr: Any, indices: Any) -> None:
-        self._graph = np.asarray(indptr, np.int64), np.asarray(indices, np.int32)
-        both = bipartite(*self._graph, self.n_items)
+        self._indptr, self._indices = np.asarray(indptr, np.int64), np.asarray(indices, np.int32)
+        both = bipartite(self._indptr, self._indices, self.n_items)
         self._propagation = Propagation(*both, self.gather)
 
     @property
@@ -140,8 +140,7 @@ class LightGCN(RankingModel):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Returns scores, (batch, n)."""
-        users = check_ids("users", inputs[0], self.n_users)
-        items = check_ids("items", inputs[1], self.n_items)
+        users, items = check_pairs(inputs, self.n_users, self.n_items)
         nodes = ops.concatenate([users[:, None], items + self.n_users], axis=1)
         if training and self.regularization:
             own = ops.cast(self.nodes(nodes), "float32")
@@ -152,8 +151,9 @@ class LightGCN(RankingModel):
 
     def save_assets(self, inner_path: str) -> None:
         """Writes the graph into a `.keras` file."""
-        indptr, indices = self._graph
-        np.savez_compressed(pathlib.Path(inner_path) / _GRAPH_FILE, indptr=indptr, indices=indices)
+        _ = self.propagation  # raises where there is none
+        path = pathlib.Path(inner_path) / _GRAPH_FILE
+        np.savez_compressed(path, indptr=self._indptr, indices=self._indices)
 
     def load_assets(self, inner_path: str) -> None:
         """Reads the graph from a `.keras` file."""

@@ -11,7 +11,7 @@ from keras import ops
 from tfdsl import gradients, schedules
 from tfdsl.layers import SparseEmbedding
 from tfdsl.models import philox
-from tfdsl.models.ranking import RankingModel, check_ids
+from tfdsl.models.ranking import RankingModel, check_ids, check_pairs
 
 PARTS = ("gmf", "mlp")
 
@@ -107,8 +107,8 @@ class NeuMF(RankingModel):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Returns logits, (batch, n)."""
-        users = check_ids("users", inputs[0], self.n_users)[:, None]
-        items = check_ids("items", inputs[1], self.n_items)
+        users, items = check_pairs(inputs, self.n_users, self.n_items)
+        users = users[:, None]
         factors = _rows(self.gmf_user, users), _rows(self.gmf_item, items)
         halves = _rows(self.mlp_user, users), _rows(self.mlp_item, items)
         x = ops.concatenate([ops.broadcast_to(halves[0], ops.shape(halves[1])), halves[1]], axis=-1)
@@ -128,7 +128,13 @@ class NeuMF(RankingModel):
 
     def scorer(self) -> Callable[[Any], tf.Tensor]:
         """Returns a compiled function from users, integers (batch,), to (batch, items) scores."""
-        return lambda of: self._compiled_scores(check_ids("users", of, self.n_users))
+
+        def score(of: Any) -> tf.Tensor:
+            of = check_ids("users", of, self.n_users)
+            # XLA's loop over users cannot be of none.
+            return self._compiled_scores(of) if of.shape[0] != 0 else tf.zeros((0, self.n_items))
+
+        return score
 
     @functools.cached_property
     def _compiled_scores(self) -> Callable[[Any], tf.Tensor]:

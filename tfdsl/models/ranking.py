@@ -33,7 +33,7 @@ class BPRLoss(keras.losses.Loss):
         scores = ops.cast(y_pred, "float32")
         positive = ops.sum(is_positive * scores, axis=-1, keepdims=True)
         losses = (1.0 - is_positive) * ops.softplus(scores - positive)
-        return ops.sum(losses, axis=-1) / (ops.shape(scores)[-1] - 1)
+        return ops.sum(losses, axis=-1) / ops.cast(ops.shape(scores)[-1] - 1, "float32")
 
 
 class RankingModel(keras.Model):
@@ -47,8 +47,9 @@ class RankingModel(keras.Model):
         model.compile(..., jit_compile=True)
         model.fit(tf.data.Dataset.range(100_000).batch(100))
 
-    Ids out of range are refused where they are numbers (in eager calls and by scorers); in compiled
-    code, a training step among it, they are whatever `tf.gather` makes of them.
+    The sampler is not saved with the model: set it again on one that was loaded. Ids out of range
+    are refused where they are numbers (in eager calls and by scorers); in compiled code, a training
+    step among it, they are whatever `tf.gather` makes of them.
     """
 
     _sampler: Callable[[tf.Tensor], tuple[Any, Any]] | None = None
@@ -82,6 +83,10 @@ class RankingModel(keras.Model):
         tf.while_loop(lambda place: place < tf.size(numbers), step, (tf.constant(0),))
         return self.get_metrics_result()
 
+    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
+        """Returns what a symbolic call gives: scores are of the items' shape."""
+        return keras.KerasTensor(inputs[1].shape, dtype=self.compute_dtype)
+
     def scorer(self) -> Callable[[Any], tf.Tensor]:
         """Returns a compiled function from users, integers (batch,), to (batch, items) scores.
 
@@ -91,15 +96,36 @@ class RankingModel(keras.Model):
         raise NotImplementedError(f"{type(self).__name__} must define `scorer`.")
 
 
+def check_pairs(inputs: Any, n_users: int, n_items: int) -> tuple[Any, Any]:
+    """Returns users (batch,) and items (batch, n) as tensors; see `check_ids`.
+
+    Raises:
+        ValueError: the inputs are something else.
+    """
+    if not isinstance(inputs, tuple | list) or len(inputs) != 2:
+        raise ValueError(
+            "A ranking model takes (users, items), and trains on ((users, items), labels); "
+            f"received {type(inputs).__name__}. To train on the numbers of steps, set "
+            "`model.sampler` (it is not saved with a model)."
+        )
+    users = check_ids("users", inputs[0], n_users)
+    items = check_ids("items", inputs[1], n_items)
+    if users.shape.rank not in (1, None) or items.shape.rank not in (2, None):
+        raise ValueError(
+            "`users` must have shape (batch,) and `items` (batch, n); received "
+            f"{tuple(users.shape)} and {tuple(items.shape)}."
+        )
+    return users, items
+
+
 def check_ids(name: str, ids: Any, n: int) -> Any:
     """Returns ids as a tensor, int32 or int64; all are below `n`, or their values not known yet.
 
     Raises:
         ValueError: they are not integers, or one is out of range.
     """
-    if keras.backend.is_keras_tensor(ids):
-        return ids
-    ids = tf.convert_to_tensor(ids)
+    none = isinstance(ids, list | tuple) and not ids  # a tensor of it would be a float one
+    ids = tf.convert_to_tensor(ids, tf.int32 if none else None)
     if not ids.dtype.is_integer:
         raise ValueError(f"`{name}` must be integers; received {ids.dtype.name}.")
     if tf.executing_eagerly() and tf.size(ids):
@@ -114,7 +140,11 @@ def _numbers_of_steps(data: Any) -> tf.Tensor:
     """Returns what `fit` has read, if that is numbers of steps, as a vector."""
     numbers, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
     fits = labels is None and weights is None and not isinstance(numbers, tuple | list | dict)
-    if not fits or not tf.as_dtype(numbers.dtype).is_integer or numbers.shape.rank > 1:
+    if fits:
+        numbers = tf.convert_to_tensor(numbers)
+        # Keras forgets the rank where a later fit has another.
+        fits = numbers.dtype.is_integer and numbers.shape.rank in (0, 1, None)
+    if not fits:
         raise ValueError(
             "This model has a sampler, so it trains on the numbers of steps alone, integers "
             "(steps,), such as tf.data.Dataset.range(1000).batch(100); received other data. Set "

@@ -128,8 +128,9 @@ def test_ids_that_are_not_there_are_refused(kind, users, items, message):
 
 def test_without_its_graph_it_says_so():
     copy = keras.models.clone_model(LightGCN(GRAPH, width=8))
-    with pytest.raises(ValueError, match="This LightGCN has no graph"):
-        copy((USERS, ITEMS))
+    for use in (lambda: copy((USERS, ITEMS)), copy.scorer, lambda: copy.save_assets(".")):
+        with pytest.raises(ValueError, match="This LightGCN has no graph"):
+            use()
 
 
 def test_sparsify_copies_the_graph():
