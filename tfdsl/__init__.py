@@ -4,10 +4,12 @@ from tfdsl import algorithms, callbacks, evaluation, layers, models, schedules
 from tfdsl.algorithms import (
     DSL,
     SET,
+    AlternateGrowthPruning,
     GradualMagnitude,
     OneShotMagnitude,
     RigL,
     StaticSparse,
+    StructuredPruning,
 )
 from tfdsl.optimizer import SparseOptimizer
 from tfdsl.report import report
@@ -18,11 +20,13 @@ __version__ = "0.1.0"
 __all__ = [
     "DSL",
     "SET",
+    "AlternateGrowthPruning",
     "GradualMagnitude",
     "OneShotMagnitude",
     "RigL",
     "SparseOptimizer",
     "StaticSparse",
+    "StructuredPruning",
     "algorithms",
     "callbacks",
     "evaluation",

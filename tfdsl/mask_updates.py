@@ -12,9 +12,9 @@ from tfdsl.algorithms import Algorithm
 from tfdsl.layers.masking import mask_of
 from tfdsl.slots import Slot
 from tfdsl.sparse_weight import SparseWeight
+from tfdsl.updates import Pairs, is_due
 
 Tensor: TypeAlias = tf.Tensor
-Pairs: TypeAlias = Sequence[tuple[gradients.Gradient | None, keras.Variable]]
 
 
 class MaskUpdates:
@@ -23,22 +23,29 @@ class MaskUpdates:
     Args:
         algorithm: decides on the masks.
         inner: the optimizer that steps the weights, built.
-        masked: the trainable weights that have a mask.
+        variables: the trainable weights.
         slots: the inner optimizer's slots.
         add_slot: makes a variable of a weight's shape, by weight, name and dtype.
 
     Raises:
-        ValueError: growth by momentum, and the inner optimizer has none.
+        ValueError: no weight has a mask; or growth by momentum, and the inner optimizer has none.
     """
 
     def __init__(
         self,
         algorithm: Algorithm,
         inner: keras.optimizers.Optimizer,
-        masked: Sequence[keras.Variable],
+        variables: Sequence[keras.Variable],
         slots: Sequence[Slot],
         add_slot: Callable[[keras.Variable, str, str], keras.Variable],
     ) -> None:
+        masked = [v for v in variables if mask_of(v) is not None]
+        if not masked:
+            raise ValueError(
+                "None of the model's trainable weights has a mask, so there is nothing to train "
+                "sparse. Use tfdsl.sparsify(model), or tfdsl.layers.SparseDense and "
+                "SparseEmbedding, before compiling the model."
+            )
         self._algorithm = algorithm
         self._iteration = next(v for v in inner.variables if v.name == "iteration")
         self._several = inner.gradient_accumulation_steps
@@ -81,6 +88,11 @@ class MaskUpdates:
         self.has_begun = False
         self.made_masks = False
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether there is nothing to decide: every weight's density is 1."""
+        return not self.weights
+
     def begin(self) -> None:
         """Makes the first masks, unless the weights have masks of their own; eagerly."""
         with tf.init_scope():
@@ -106,12 +118,16 @@ class MaskUpdates:
         updates = self._algorithm.updates
         if updates is None or not self.weights:
             return None
-        step = self._iteration.value + 1
-        if not self._several:
-            return updates(step)
-        return tf.equal(step % self._several, 0) & updates(step // self._several)
+        return is_due(updates, self._iteration, self._several)
 
-    def before_step(self, pairs: Pairs) -> Pairs:
+    def step(self, pairs: Pairs, apply: Callable[[Pairs], None]) -> None:
+        """Takes the inner optimizer's step; weights off their masks are zero after it."""
+        apply(self._seen(pairs))
+        # Weights are by their constraints; moving averages have none.
+        for sparse in self.weights:
+            sparse.mask_averages()
+
+    def _seen(self, pairs: Pairs) -> Pairs:
         """Adds to the accumulated gradients; returns the gradients the inner optimizer gets."""
         grads = {id(v): g for g, v in pairs}
         for sparse in self.weights if self._sums else []:
@@ -127,11 +143,6 @@ class MaskUpdates:
             return pairs
         masks = {id(sparse.weight): sparse.mask.value for sparse in self.weights}
         return [(g if g is None else gradients.on_mask(g, masks.get(id(v))), v) for g, v in pairs]
-
-    def after_step(self) -> None:
-        """Sets moving averages to zero off the masks; weights are, by their constraints."""
-        for sparse in self.weights:
-            sparse.mask_averages()
 
     def update(self, pairs: Pairs, step: Any) -> None:
         """Replaces the masks after the inner optimizer's step.

@@ -1,5 +1,6 @@
 """The hook in the training step: any Keras optimizer, and masks that change as it goes."""
 
+import functools
 import warnings
 from collections.abc import Sequence
 from typing import Any, Self
@@ -9,11 +10,12 @@ import tensorflow as tf
 from keras import ops
 
 from tfdsl import gradients
-from tfdsl.algorithms import Algorithm
-from tfdsl.layers.masking import mask_of
-from tfdsl.mask_updates import MaskUpdates, Pairs
-from tfdsl.slots import recorded
+from tfdsl.algorithms import Algorithm, NeuronPruning
+from tfdsl.mask_updates import MaskUpdates
+from tfdsl.neuron_updates import NeuronUpdates
+from tfdsl.slots import Slot, recorded
 from tfdsl.sparse_weight import SparseWeight
+from tfdsl.updates import Pairs, Updates
 
 
 @keras.saving.register_keras_serializable(package="tfdsl")
@@ -38,7 +40,8 @@ class SparseOptimizer(keras.optimizers.Optimizer):
     Args:
         inner_optimizer: a Keras optimizer, not built yet, or the name of one. Learning rate,
             weight decay, clipping, gradient accumulation and EMA are its own.
-        algorithm: what decides on the masks, such as `tfdsl.DSL`.
+        algorithm: what decides on the masks, such as `tfdsl.DSL`; or on the neurons of the model's
+            `PrunableMLP` layers, such as `tfdsl.AlternateGrowthPruning`.
         name: name of the optimizer.
 
     Example:
@@ -51,14 +54,14 @@ class SparseOptimizer(keras.optimizers.Optimizer):
 
     Raises:
         ValueError: when made, for an inner optimizer that is built or that scales the loss;
-            when built, if no weight has a mask, or in the scope of a `tf.distribute` strategy;
-            when applied, for other variables than it was built for.
+            when built, if no weight has a mask (or neurons), or in the scope of a `tf.distribute`
+            strategy; when applied, for other variables than it was built for.
     """
 
     def __init__(
         self,
         inner_optimizer: str | keras.optimizers.Optimizer,
-        algorithm: Algorithm,
+        algorithm: Algorithm | NeuronPruning,
         name: str | None = None,
     ) -> None:
         super().__init__(learning_rate=0.0, name=name)
@@ -79,7 +82,7 @@ class SparseOptimizer(keras.optimizers.Optimizer):
                 f"The inner optimizer {inner.name!r} is built for other variables already; pass "
                 "a new one, for example inner_optimizer='adam'."
             )
-        if not isinstance(algorithm, Algorithm):
+        if not isinstance(algorithm, Algorithm | NeuronPruning):
             raise ValueError(
                 f"`algorithm` must be a tfdsl algorithm such as tfdsl.DSL(density=0.2, "
                 f"total_steps=10_000); received {algorithm!r}."
@@ -87,7 +90,7 @@ class SparseOptimizer(keras.optimizers.Optimizer):
         self.inner_optimizer = inner
         self.algorithm = algorithm
         self._n_when_new = len(super().variables)
-        self._masks: Any = None  # MaskUpdates, once built
+        self._updates: Any = None  # Updates, once built
 
     # ---- building ---------------------------------------------------------------------------
 
@@ -95,7 +98,7 @@ class SparseOptimizer(keras.optimizers.Optimizer):
         """Builds the inner optimizer for `variables` and makes their initial masks.
 
         Raises:
-            ValueError: no variable has a mask.
+            ValueError: no variable has a mask (or neurons).
         """
         if self.built:
             return
@@ -105,21 +108,18 @@ class SparseOptimizer(keras.optimizers.Optimizer):
                 f"{type(tf.distribute.get_strategy()).__name__}. Train on one device, outside "
                 "`strategy.scope()`."
             )
-        masked = [v for v in variables if mask_of(v) is not None]
-        if not masked:
-            raise ValueError(
-                "None of the model's trainable weights has a mask, so there is nothing to train "
-                "sparse. Use tfdsl.sparsify(model), or tfdsl.layers.SparseDense and "
-                "SparseEmbedding, before compiling the model."
-            )
         with tf.init_scope(), recorded(self.inner_optimizer) as slots:
             self.inner_optimizer.build(list(variables))
             self.skipped_steps = self.add_variable((), "zeros", "int64", name="skipped_steps")
-            self._masks = MaskUpdates(
-                self.algorithm, self.inner_optimizer, masked, slots, self._add_slot
-            )
+            self._updates = self._updates_of(variables, slots)
             super().build(list(variables))
-        self._masks.begin()
+        self._updates.begin()
+
+    def _updates_of(self, variables: Sequence[keras.Variable], slots: Sequence[Slot]) -> Updates:
+        if isinstance(self.algorithm, NeuronPruning):
+            return NeuronUpdates(self.algorithm, self.inner_optimizer, variables, slots)
+        inner, algorithm = self.inner_optimizer, self.algorithm
+        return MaskUpdates(algorithm, inner, variables, slots, self._add_slot)
 
     def _add_slot(self, weight: keras.Variable, name: str, dtype: str) -> keras.Variable:
         path = weight.path.replace("/", "_")
@@ -146,7 +146,7 @@ class SparseOptimizer(keras.optimizers.Optimizer):
             trainable_variables = self._trainable_variables
         is_first = not self.built
         self.build(trainable_variables)
-        if is_first and self._masks.made_masks and tf.executing_eagerly():
+        if is_first and self._updates.made_masks and tf.executing_eagerly():
             warnings.warn(
                 "The initial masks are made only now, after the gradients of the first step were "
                 "taken: those are of dense weights. In eager mode (run_eagerly=True, or a loop of "
@@ -166,37 +166,37 @@ class SparseOptimizer(keras.optimizers.Optimizer):
                 f"Every variable needs its gradient (None where there is none); received "
                 f"{len(grads)} for {len(trainable_variables)} variables."
             )
-        if not self._masks.has_begun:
-            self._masks.begin()
-        if not self._masks.weights:
+        if not self._updates.has_begun:
+            self._updates.begin()
+        if self._updates.is_dense:
             # Dense: Keras's own bits, which XLA gives only where it compiles the same program.
             self.inner_optimizer.apply(grads, trainable_variables)
             return
         pairs = list(zip(grads, trainable_variables, strict=True))
         present = [g for g, _ in pairs if g is not None]
         if not present:
-            self.inner_optimizer.apply(*zip(*pairs, strict=True))  # which says what is wrong
+            self._take(pairs)  # which says what is wrong
             return
         finite = gradients.all_finite(present)
-        due = self._masks.is_due()
+        due = self._updates.is_due()
         # Counted out here: a branch that assigns nothing costs XLA no copy of the variables, if
         # it comes first. (XLA works in place when what one branch passes through is written in
         # a later one only; the same is why step and update are two conditionals, not one.)
         self.skipped_steps.assign_add(tf.cast(~finite, tf.int64))
-        ops.cond(~finite, _nothing, lambda: self._train(pairs))
+        ops.cond(~finite, _nothing, lambda: self._updates.step(pairs, self._take))
         if due is not None:
-            ops.cond(~(finite & due), _nothing, lambda: self._masks.update(pairs, self.iterations))
+            update = functools.partial(self._updates.update, pairs, self.iterations)
+            ops.cond(~(finite & due), _nothing, update)
 
-    def _train(self, pairs: Pairs) -> None:
-        self.inner_optimizer.apply(*zip(*self._masks.before_step(pairs), strict=True))
-        self._masks.after_step()
+    def _take(self, pairs: Pairs) -> None:
+        self.inner_optimizer.apply(*zip(*pairs, strict=True))
 
     # ---- what Keras asks an optimizer -------------------------------------------------------
 
     @property
     def sparse_weights(self) -> list[SparseWeight]:
-        """The weights the algorithm manages; empty before `build`."""
-        return [] if self._masks is None else list(self._masks.weights)
+        """The weights whose masks the algorithm manages; empty before `build`."""
+        return list(self._updates.weights) if isinstance(self._updates, MaskUpdates) else []
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -266,8 +266,8 @@ class SparseOptimizer(keras.optimizers.Optimizer):
             )
         # What is active now has been active; and a model saved before its first step has masks of
         # ones, which is when masks are made.
-        if self._masks is not None:
-            self._masks.begin()
+        if self._updates is not None:
+            self._updates.begin()
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

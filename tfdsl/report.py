@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdsl.layers.masking import mask_of
+from tfdsl.layers.mlp import mlp_of
 from tfdsl.optimizer import SparseOptimizer
 from tfdsl.sparse_weight import SparseWeight
 
@@ -22,14 +23,14 @@ class WeightRow:
         path: the variable's path, such as "dense/kernel".
         shape: its shape.
         masked: whether it has a mask.
-        active: entries on the mask; all of them where there is none.
+        active: entries on the mask, or of neurons that are not pruned; else all of them.
         total: all entries.
         target: the density that the optimizer is to bring it to; None if unknown.
         bytes: what the active values take in the variable's dtype, their positions not counted.
         flops: inference FLOPs a sample and position: 2 * active for a matrix, 0 for an embedding
             table and a vector.
         exploration: share of entries that were ever active (ITOP's R); None if unknown.
-        note: why the weight is dense; empty if it is sparse.
+        note: why the weight is dense, or whose neurons it has; empty if it is sparse.
     """
 
     path: str
@@ -90,7 +91,7 @@ class Report:
 
     @property
     def parameters(self) -> int:
-        """Active entries of the masked weights and all entries of the others."""
+        """Active entries of all weights; of those without mask or neurons, all entries."""
         return sum(row.active for row in self.rows)
 
     @property
@@ -147,7 +148,7 @@ class Report:
 
 
 def report(model: keras.Model) -> Report:
-    """Reports what is sparse in a model, by how much, and what it costs.
+    """Reports what is sparse in a model, by how much, and what it costs, as it is now.
 
     FLOPs are counted once for every matrix and for one position: a convolution or a matrix used
     twice costs more, and what a model computes without weights (a graph propagation) is not in
@@ -203,6 +204,9 @@ def _row(
     mask = mask_of(weight)
     total = math.prod(weight.shape)
     active = total if mask is None else int(np.count_nonzero(mask.numpy()))
+    mlp = mlp_of(weight)
+    if mlp is not None:
+        active = int(np.count_nonzero(mlp.is_active(weight)))
     target = exploration = None
     if managed is not None:
         target = managed.density
@@ -224,6 +228,8 @@ def _row(
 
 
 def _why_dense(weight: keras.Variable, is_full: bool, optimizer: SparseOptimizer | None) -> str:
+    if mlp_of(weight) is not None:
+        return "neurons: all in use" if is_full else "neurons: some are pruned now"
     if mask_of(weight) is None:
         return "no mask" if len(weight.shape) >= 2 else "no mask: bias/vector"
     if not is_full:

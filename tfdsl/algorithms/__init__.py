@@ -4,16 +4,20 @@ from tfdsl.algorithms.base import Algorithm
 from tfdsl.algorithms.criteria import WeightState
 from tfdsl.algorithms.dynamic import DSL, SET, DynamicSparse, RigL
 from tfdsl.algorithms.magnitude import GradualMagnitude, OneShotMagnitude
+from tfdsl.algorithms.neurons import AlternateGrowthPruning, NeuronPruning, StructuredPruning
 from tfdsl.algorithms.static import StaticSparse
 
 __all__ = [
     "DSL",
     "SET",
     "Algorithm",
+    "AlternateGrowthPruning",
     "DynamicSparse",
     "GradualMagnitude",
+    "NeuronPruning",
     "OneShotMagnitude",
     "RigL",
     "StaticSparse",
+    "StructuredPruning",
     "WeightState",
 ]

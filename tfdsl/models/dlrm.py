@@ -1,0 +1,117 @@
+"""DLRM: click prediction from dense features and looked-up categories, on prunable MLPs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import keras_rs
+import numpy as np
+from keras import ops
+
+from tfdsl import schedules
+from tfdsl.layers import PrunableMLP, SparseEmbedding
+
+
+@keras.saving.register_keras_serializable(package="tfdsl")
+class DLRM(keras.Model):
+    """DLRM: a bottom MLP of dense features, dot products with categories' embeddings, a top MLP.
+
+    Input: (dense, categorical), float (batch, n_dense) and integer (batch, tables); output: logits
+    of a click, (batch, 1). The interaction is all dot products of two different ones among the
+    bottom MLP's output and the embeddings, beside the bottom MLP's output.
+
+    Neurons of the MLPs' hidden layers can be pruned and grown back (`AlternateGrowthPruning`); the
+    tables can be trained sparse instead (`sparse_tables=True` and such as `DSL`).
+
+    Reference: Naumov et al., 2019, "Deep Learning Recommendation Model for Personalization and
+    Recommendation Systems", arXiv 1906.00091. Defaults are the sizes of its public script for
+    Criteo Kaggle: 13-512-256-64-16, embeddings of 16, 367-512-256-1.
+
+    Args:
+        table_rows: for each categorical field how many ids it has.
+        n_dense: dense features.
+        width: width of the embeddings, and of the bottom MLP's output.
+        bottom: hidden layers of the bottom MLP.
+        top: hidden layers of the top MLP.
+        max_rows: no table has more rows than that; of more ids, those with one remainder share a
+            row (the script's --max-ind-range). None for no limit.
+        sparse_tables: whether the tables have a mask.
+        seed: seed of the initial weights.
+
+    Raises:
+        ValueError: an argument outside its range; the message repeats it.
+
+    Example:
+        model = tfdsl.models.DLRM(table_rows=[1000] * 26)
+        model.compile(
+            tfdsl.SparseOptimizer(
+                keras.optimizers.SGD(0.1), tfdsl.AlternateGrowthPruning(total_steps=10_000)
+            ),
+            loss=keras.losses.BinaryCrossentropy(from_logits=True),
+            jit_compile=True,
+        )
+    """
+
+    def __init__(
+        self,
+        table_rows: Sequence[int],
+        n_dense: int = 13,
+        width: int = 16,
+        bottom: Sequence[int] = (512, 256, 64),
+        top: Sequence[int] = (512, 256),
+        max_rows: int | None = None,
+        sparse_tables: bool = False,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table_rows = tuple(schedules.check_count("table_rows", n) for n in table_rows)
+        if not self.table_rows:
+            raise ValueError("`table_rows` must name the ids of at least one field; received none.")
+        self.n_dense = schedules.check_count("n_dense", n_dense)
+        self.width = schedules.check_count("width", width)
+        if max_rows is not None:
+            schedules.check_count("max_rows", max_rows)
+        self.bottom, self.top, self.max_rows = tuple(bottom), tuple(top), max_rows
+        self.sparse_tables, self.seed = sparse_tables, seed
+        self._rows = np.minimum(self.table_rows, max_rows or max(self.table_rows))
+        self._starts = np.cumsum(self._rows) - self._rows
+        # All tables are one, so that a batch is one look-up.
+        kind = SparseEmbedding if sparse_tables else keras.layers.Embedding
+        self.tables = kind(
+            int(self._rows.sum()), width, embeddings_initializer=self._initial_tables, name="tables"
+        )
+        self.bottom_mlp = self._mlp([*self.bottom, width], ["relu"] * (len(bottom) + 1), "bottom")
+        self.top_mlp = self._mlp([*self.top, 1], [*["relu"] * len(top), None], "top")
+        self.interaction = keras_rs.layers.DotInteraction()
+        n_vectors = len(self.table_rows) + 1
+        self.tables.build()
+        self.bottom_mlp.build((None, n_dense))
+        self.top_mlp.build((None, width + n_vectors * (n_vectors - 1) // 2))
+        self.built = True
+
+    def _mlp(self, units: list[int], activations: list[str | None], name: str) -> PrunableMLP:
+        seed = self.seed + (1000 if name == "top" else 0)
+        initializer = keras.initializers.GlorotNormal(seed=seed)
+        return PrunableMLP(units, activations, kernel_initializer=initializer, name=name)
+
+    def _initial_tables(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """Returns draws uniform in +-1 / sqrt(rows of the table), as the public script's."""
+        draws = keras.random.uniform(shape, -1.0, 1.0, dtype=dtype, seed=self.seed)
+        return draws * ops.convert_to_tensor(
+            np.repeat(self._rows**-0.5, self._rows)[:, None], dtype
+        )
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Returns logits, (batch, 1)."""
+        dense, categorical = inputs
+        ids = ops.cast(categorical, "int32") % self._rows.astype(np.int32)
+        rows = self.tables(ids + self._starts.astype(np.int32))
+        low = self.bottom_mlp(dense)
+        products = self.interaction([low, *ops.unstack(rows, axis=1)])
+        return self.top_mlp(ops.concatenate([low, products], axis=1))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        names = ("table_rows", "n_dense", "width", "bottom", "top", "max_rows", "sparse_tables")
+        return super().get_config() | {name: getattr(self, name) for name in (*names, "seed")}
