@@ -28,7 +28,8 @@ class NeuronUpdates:
         slots: the inner optimizer's slots.
 
     Raises:
-        ValueError: no weight is of a `PrunableMLP`, or not all weights of one are trained.
+        ValueError: no weight is of a `PrunableMLP`, not all weights of one are trained, or the
+            inner optimizer has moments of other shapes than the weights'.
     """
 
     made_masks = False
@@ -57,6 +58,14 @@ class NeuronUpdates:
                 raise ValueError(
                     f"Neurons of {mlp.name!r} cannot be pruned: some of its weights are not "
                     "trained by this optimizer. Train all of them, or none."
+                )
+        owned = {id(w) for mlp in self.mlps for w in (*mlp.kernels, *mlp.biases)}
+        for slot in slots:
+            if id(slot.weight) in owned and slot.variable.shape not in (slot.weight.shape, ()):
+                raise ValueError(
+                    f"Neurons cannot be pruned under {inner.name!r}: it keeps {slot.name!r} of whole "
+                    "rows and columns, which pruned neurons would go on to change. Use an "
+                    "optimizer whose moments are of the weights' shape, such as SGD or Adam."
                 )
         self._slots = {id(v): [s for s in slots if s.weight is v] for v in variables}
         # What an inner optimizer changes where there is no gradient has to be put back.

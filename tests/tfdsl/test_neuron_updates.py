@@ -235,3 +235,8 @@ def test_a_layer_that_is_trained_in_part_is_refused():
     optimizer = tfdsl.SparseOptimizer("sgd", AMGP)
     with pytest.raises(ValueError, match="some of its weights are not trained"):
         optimizer.build(mlp.kernels)
+
+
+def test_an_optimizer_that_knows_only_rows_and_columns_is_refused():
+    with pytest.raises(ValueError, match=r"under 'adafactor': it keeps '\w+' of whole rows"):
+        make(inner="adafactor")
