@@ -59,14 +59,14 @@ class NeuronUpdates:
                     f"Neurons of {mlp.name!r} cannot be pruned: some of its weights are not "
                     "trained by this optimizer. Train all of them, or none."
                 )
-        owned = {id(w) for mlp in self.mlps for w in (*mlp.kernels, *mlp.biases)}
-        for slot in slots:
-            if id(slot.weight) in owned and slot.variable.shape not in (slot.weight.shape, ()):
-                raise ValueError(
-                    f"Neurons cannot be pruned under {inner.name!r}: it keeps {slot.name!r} of whole "
-                    "rows and columns, which pruned neurons would go on to change. Use an "
-                    "optimizer whose moments are of the weights' shape, such as SGD or Adam."
-                )
+        known = {id(s.variable) for s in slots if s.variable.shape == s.weight.shape}
+        unknown = [v.name for v in inner.variables if id(v) not in known and len(v.shape)]
+        if unknown:
+            raise ValueError(
+                f"Neurons cannot be pruned under {inner.name!r}: it keeps {unknown[0]!r}, which is "
+                "not of a weight's shape, so pruned neurons would go on to change it. Use an "
+                "optimizer such as SGD or Adam."
+            )
         self._slots = {id(v): [s for s in slots if s.weight is v] for v in variables}
         # What an inner optimizer changes where there is no gradient has to be put back.
         self._drifts = bool(inner.weight_decay) or any(s.is_moment for s in slots)
