@@ -1,0 +1,201 @@
+"""Rows of clicks as batches: numbers, ids of categories and labels, by day.
+
+A batch is a pure function of (seed, step), so that a run that starts again at a step sees what it
+would have seen.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+
+from tfdsl import masks
+from tfdsl.schedules import check_count
+
+Batch: TypeAlias = tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]  # (dense, categorical), labels
+
+
+class Rows(abc.ABC):
+    """Rows in an order; a kind of them says where they are kept and how they are shuffled."""
+
+    @abc.abstractmethod
+    def __len__(self) -> int: ...
+
+    @abc.abstractmethod
+    def part(self, start: int, stop: int) -> "Rows":
+        """Returns the rows from `start` to before `stop`."""
+
+    @abc.abstractmethod
+    def joined(self, others: Sequence[Any]) -> "Rows":
+        """Returns these rows and then those of the others, which are of the same kind."""
+
+    @abc.abstractmethod
+    def in_order(self, start: tf.Tensor) -> tf.data.Dataset:
+        """Returns the rows from `start` on, int64 [], some of them an element."""
+
+    @abc.abstractmethod
+    def epoch(self, seed: tf.Tensor, start: tf.Tensor) -> tf.data.Dataset:
+        """Returns as `in_order` does, but the rows are shuffled as `seed`, uint32 [], decides."""
+
+    @abc.abstractmethod
+    def columns(self) -> Callable[[tf.Tensor], Batch]:
+        """Returns what makes a batch of as many rows as `in_order` and `epoch` give them."""
+
+    def batches(
+        self,
+        batch_size: int,
+        seed: int | None = None,
+        first_step: int = 0,
+        steps: int | None = None,
+        keep_rest: bool = False,
+    ) -> tf.data.Dataset:
+        """Returns rows by the batch, ((dense, categorical), labels).
+
+        They are float32 [batch, d], int32 [batch, c] and float32 [batch, 1].
+
+        Args:
+            batch_size: rows a batch.
+            seed: with one the rows are an endless stream of epochs, each shuffled anew, where an
+                epoch may end inside a batch; without one they come in order and once.
+            first_step: number of the first batch; those before it are not read.
+            steps: how many batches at most; None for all there are.
+            keep_rest: without a seed, whether the last rows that do not fill a batch come too.
+
+        Raises:
+            ValueError: an argument outside its range, or there is no row.
+        """
+        check_count("batch_size", batch_size)
+        check_count("first_step", first_step, least=0)
+        if seed is not None:
+            check_count("seed", seed, least=0)
+        if steps is not None:
+            check_count("steps", steps)
+        n, first = len(self), first_step * batch_size
+        if not n:
+            raise ValueError("There is no row to make batches of; check which days were chosen.")
+        if seed is None:
+            rows = self.in_order(tf.constant(min(first, n), tf.int64))
+        else:
+
+            def epoch(number: tf.Tensor) -> tf.data.Dataset:
+                start = tf.where(number == first // n, tf.constant(first % n, tf.int64), 0)
+                return self.epoch(masks.fold_seed(seed, number), start)
+
+            rows = tf.data.Dataset.range(first // n, tf.int64.max).flat_map(epoch)
+        batches = rows.rebatch(batch_size, drop_remainder=seed is not None or not keep_rest)
+        batches = batches if steps is None else batches.take(steps)
+        return batches.map(self.columns(), num_parallel_calls=2, deterministic=True).prefetch(4)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Clicks(Rows):
+    """Rows in memory, for small data sets.
+
+    Attributes:
+        dense: float32 [rows, d].
+        categorical: int32 [rows, c].
+        labels: float32 [rows], 0 or 1.
+
+    Raises:
+        ValueError: an array of another type or with another number of rows.
+    """
+
+    dense: np.ndarray
+    categorical: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name, n_axes, dtype in (
+            ("dense", 2, np.float32),
+            ("categorical", 2, np.int32),
+            ("labels", 1, np.float32),
+        ):
+            array = getattr(self, name)
+            if array.dtype != dtype or array.ndim != n_axes or len(array) != len(self.labels):
+                raise ValueError(
+                    f"`{name}` must be {np.dtype(dtype)} of {n_axes} axes and as many rows as "
+                    f"there are labels, {len(self.labels)}; received {array.dtype} of shape "
+                    f"{array.shape}."
+                )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def part(self, start: int, stop: int) -> "Clicks":
+        """See `Rows`."""
+        at = slice(start, stop)
+        return Clicks(self.dense[at], self.categorical[at], self.labels[at])
+
+    def joined(self, others: Sequence["Clicks"]) -> "Clicks":
+        """See `Rows`."""
+        every = [self, *others]
+        return Clicks(
+            *(np.concatenate([getattr(c, f.name) for c in every]) for f in dataclasses.fields(self))
+        )
+
+    def in_order(self, start: tf.Tensor) -> tf.data.Dataset:
+        """See `Rows`."""
+        return tf.data.Dataset.from_tensors(tf.range(start, len(self)))
+
+    def epoch(self, seed: tf.Tensor, start: tf.Tensor) -> tf.data.Dataset:
+        """See `Rows`."""
+        return tf.data.Dataset.from_tensors(permutation(len(self), seed)[start:])
+
+    def columns(self) -> Callable[[tf.Tensor], Batch]:
+        """See `Rows`."""
+        # Made here, so that they are no part of the graph.
+        columns = [tf.constant(c) for c in (self.dense, self.categorical, self.labels[:, None])]
+
+        def gather(places: tf.Tensor) -> Batch:
+            dense, categorical, labels = (tf.gather(column, places) for column in columns)
+            return (dense, categorical), labels
+
+        return gather
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ClickData:
+    """A data set of clicks by day.
+
+    Attributes:
+        days: The rows of each day, `Clicks` or `StoredClicks`, in order of time.
+        table_rows: Rows of each categorical field's table; the field's ids are below it.
+        n_dense: How many numbers a row has.
+    """
+
+    days: Sequence[Rows]
+    table_rows: tuple[int, ...]
+    n_dense: int
+
+    @property
+    def train(self) -> Rows:
+        """All days but the last."""
+        return self.days[0].joined(self.days[1:-1])
+
+    @property
+    def test(self) -> Rows:
+        """The first half of the last day, with its middle row, as in DLRM's script."""
+        return self.days[-1].part(0, self._middle)
+
+    @property
+    def validation(self) -> Rows:
+        """The second half of the last day, as in DLRM's script."""
+        return self.days[-1].part(self._middle, len(self.days[-1]))
+
+    @property
+    def _middle(self) -> int:
+        return (len(self.days[-1]) + 1) // 2
+
+
+def transform_integers(values: np.ndarray) -> np.ndarray:
+    """Returns log(1 + max(x, 0)) as float32, and 0 where `values` is NaN (missing): DLRM's."""
+    return np.log1p(np.fmax(values, 0.0)).astype(np.float32)
+
+
+def permutation(n: int | tf.Tensor, seed: tf.Tensor, number: int | tf.Tensor = 0) -> tf.Tensor:
+    """Returns 0..n-1, int32 [n], in the order that (seed, number) decides, whole numbers."""
+    seeds = tf.stack([tf.cast(seed, tf.int64), tf.cast(number, tf.int64)])
+    return tf.random.experimental.stateless_shuffle(tf.range(n), seeds)
