@@ -4,7 +4,15 @@ from data.errors import MissingDataError
 from pipelines.config import RunConfig
 from pipelines.grid import run_grid
 
-SMALL = RunConfig("synthetic", "lightgcn", "static", 0.5, epochs=2, batch_size=2048)
+SMALL = RunConfig(
+    "synthetic",
+    "lightgcn",
+    "dense",
+    1.0,
+    epochs=1,
+    batch_size=2048,
+    settings={"width": 4, "layers": 0},
+)
 GRID = [SMALL, dataclasses.replace(SMALL, data="amazon-book"), dataclasses.replace(SMALL, seed=1)]
 
 

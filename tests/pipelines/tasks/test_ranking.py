@@ -35,8 +35,9 @@ def test_device_and_host_are_fed_the_same_steps():
     numbers = np.concatenate(fed["device"])
     np.testing.assert_array_equal(numbers, np.arange(114, 3 * 114))
     assert {len(element) for element in fed["device"]} == {57}
+    draw = tf.function(task.sampler)
     for number, ((users, _), _) in zip(numbers, fed["host"], strict=True):
-        np.testing.assert_array_equal(users, task.sampler(tf.constant(number))[0][0])
+        np.testing.assert_array_equal(users, draw(tf.constant(number))[0][0])
 
 
 def test_an_unknown_sampling_is_refused():
