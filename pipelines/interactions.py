@@ -76,7 +76,7 @@ def read_adjacency(path: pathlib.Path, n_users: int, n_items: int) -> Pairs:
     lines = table.lines[~first]
     pairs = _checked(path, users, table.values[~first], lines, table.n_lines, n_users, n_items)
     _refuse(path, owners >= n_users, np.arange(1, len(owners) + 1), "user", owners, n_users)
-    again = _repeated(owners)
+    again = repeated(owners)
     if again.any():
         line = int(np.argmax(again))
         raise DataError(
@@ -261,7 +261,7 @@ def _checked(
 ) -> Pairs:
     _refuse(path, users >= n_users, lines, "user", users, n_users)
     _refuse(path, items >= n_items, lines, "item", items, n_items)
-    again = _repeated(users * np.int64(n_items) + items)
+    again = repeated(users * np.int64(n_items) + items)
     if again.any():
         place = int(np.argmax(again))
         raise DataError(
@@ -286,8 +286,8 @@ def _refuse(
         )
 
 
-def _repeated(keys: np.ndarray) -> np.ndarray:
-    """Says of each key whether it occurred before."""
-    repeated = np.ones(len(keys), bool)
-    repeated[np.unique(keys, return_index=True)[1]] = False
-    return repeated
+def repeated(keys: np.ndarray) -> np.ndarray:
+    """Says of each key, [keys], whether it occurred before; bool [keys]."""
+    again = np.ones(len(keys), bool)
+    again[np.unique(keys, return_index=True)[1]] = False
+    return again

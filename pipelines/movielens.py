@@ -11,7 +11,7 @@ import numpy as np
 
 from data import catalog, fetch
 from data.errors import DataError
-from pipelines import fold_in
+from pipelines import fold_in, interactions
 
 _MAX_USER = 6040  # ids as the data set's README gives them
 _MAX_MOVIE = 3952
@@ -51,11 +51,9 @@ def read_ml1m(folder: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
                 f"1..{largest}; {_REMEDY}"
             )
     users, movies = table[:, 0], table[:, 1]
-    first = np.unique(users * (_MAX_MOVIE + 1) + movies, return_index=True)[1]
-    if len(first) < len(table):
-        is_repeat = np.ones(len(table), dtype=bool)
-        is_repeat[first] = False
-        line = int(np.argmax(is_repeat))
+    again = interactions.repeated(users * (_MAX_MOVIE + 1) + movies)
+    if again.any():
+        line = int(np.argmax(again))
         raise DataError(
             f"{path}, line {line + 1}: user {users[line]} rated movie {movies[line]} in an "
             f"earlier line already; {_REMEDY}"

@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from data.errors import DataError
-from pipelines import integers
+from pipelines import integers, interactions
 from pipelines.integers import REMEDY
 
 _COLUMNS = ("user", "item", "rating", "timestamp")
@@ -99,11 +99,9 @@ def _read_ratings(path: pathlib.Path, n_users: int, n_items: int) -> np.ndarray:
                 f"{REMEDY}"
             )
     users, items = columns[:2]
-    first = np.unique(users * (n_items + 1) + items, return_index=True)[1]
-    if len(first) < len(users):
-        is_repeat = np.ones(len(users), dtype=bool)
-        is_repeat[first] = False
-        line = int(np.argmax(is_repeat))
+    again = interactions.repeated(users * (n_items + 1) + items)
+    if again.any():
+        line = int(np.argmax(again))
         raise DataError(
             f"{path}, line {line + 1}: user {users[line]} rated item {items[line]} in an earlier "
             f"line already; {REMEDY}"

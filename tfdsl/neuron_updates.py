@@ -81,10 +81,13 @@ class NeuronUpdates:
     def begin(self) -> None:
         """Tells the layers their small sizes; eagerly. Prunes, if that comes before step 1."""
         with tf.init_scope():
+            if not all(bool(mlp.is_pruned.value.is_initialized()) for mlp in self.mlps):
+                return  # Keras builds the model while it traces a step, and traces again
             for mlp in self.mlps:
                 mlp.set_n_kept([self._algorithm.n_kept(n) for n in mlp.units[:-1]])
             self.has_begun = True
-            if 0 in self._algorithm.updates.prune and not int(self._iteration.value):
+            at_start = 0 in self._algorithm.updates.prune and not int(self._iteration.value)
+            if at_start and not any(bool(mlp.is_pruned.numpy()) for mlp in self.mlps):
                 self._prune({}, tf.constant(0, tf.int64))
 
     def is_due(self) -> Tensor:

@@ -1,20 +1,9 @@
-import criteo_days
 import numpy as np
 import pytest
 from criteo_days import N_ROWS
 
 from data import criteo_like
 from data.criteo_figures import TABLE_ROWS
-
-
-@pytest.fixture
-def first():
-    return criteo_days.day(0)
-
-
-@pytest.fixture
-def tenth():
-    return criteo_days.day(9)
 
 
 def test_shapes_types_and_ranges_are_criteos(first):

@@ -5,16 +5,6 @@ import pytest
 from data import criteo_like
 
 
-@pytest.fixture
-def first():
-    return criteo_days.day(0)
-
-
-@pytest.fixture
-def tenth():
-    return criteo_days.day(9)
-
-
 def log_loss(labels, probabilities):
     p = probabilities.astype(np.float64)
     return -np.mean(labels * np.log(p) + (1 - labels) * np.log1p(-p))

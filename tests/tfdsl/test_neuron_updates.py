@@ -241,3 +241,12 @@ def test_a_layer_that_is_trained_in_part_is_refused():
 def test_an_optimizer_that_knows_only_rows_and_columns_is_refused():
     with pytest.raises(ValueError, match=r"under 'adafactor': it keeps '\w+', which is not of"):
         make(inner="adafactor")
+
+
+def test_a_model_that_is_built_by_its_first_step_is_pruned_as_well():
+    model = keras.Sequential([PrunableMLP([8, 6, 1], ["relu", "relu", None])])
+    optimizer = tfdsl.SparseOptimizer("sgd", tfdsl.StructuredPruning(0.5, prune_step=0))
+    model.compile(optimizer, loss=keras.losses.BinaryCrossentropy(from_logits=True))
+    train(model, end=2)
+    assert model.layers[0].n_kept == (4, 3)
+    assert bool(model.layers[0].is_pruned.numpy())

@@ -22,8 +22,8 @@ class PrunableMLP(keras.layers.Layer):
     Grown, it computes what the stack does, to the bit. Pruned, it computes with the first neurons
     of every hidden layer alone, small dense products of slices of the kernels, so FLOPs and time
     fall with the share kept. Which neurons those are is free to choose, since a hidden layer's can
-    change places without a change of the function: whoever prunes puts those to keep first, once
-    (`reorder`), and no step has to gather them. Both sizes are compiled once, in the branches of
+    change places without a change of the function: whoever prunes puts those to keep first, once,
+    and no step has to gather them. Both sizes are compiled once, in the branches of
     one conditional, so that a switch compiles nothing. Kernels are of full size at all times:
     neurons that are pruned keep their values, get no gradient, and change nothing.
 
@@ -88,7 +88,7 @@ class PrunableMLP(keras.layers.Layer):
         for place, units in enumerate(self.units[:-1]):
             order = self.add_weight(
                 shape=(units,),
-                initializer=lambda shape, dtype: ops.arange(shape[0], dtype=dtype),
+                initializer=lambda shape, dtype: ops.cast(ops.arange(shape[0]), dtype),
                 dtype="uint32",
                 trainable=False,
                 name=f"order_{place}",
