@@ -14,7 +14,8 @@ Usage: ./reproduce.sh [COMMAND]
   (nothing)              make the table multvae-synthetic: small, fit for a CPU, no download
   list                   list the tables: multvae-synthetic, multvae-ml1m, multvae-citeulike,
                          lightgcn-gowalla, lightgcn-yelp2018, lightgcn-amazon-book,
-                         neumf-ml1m, neumf-citeulike
+                         neumf-ml1m, neumf-citeulike, amgp-criteo-like, amgp-ml100k,
+                         amgp-criteo
   table NAME [flags]     make one table; finished runs are kept, interrupted ones go on
   test [pytest flags]    ruff, mypy and pytest, as continuous integration runs them
   -h, --help, help       this text
@@ -23,9 +24,10 @@ Flags of table:
   --data_dir=FOLDER      data sets that you have, a folder each (ml-1m/); else downloaded
   --out=FOLDER           where the table's folder is made (runs)
   --budget=short|full    short (the default; LightGCN wants a GPU), or the published length;
-                         LightGCN also has long, five times short
+                         lightgcn-* and amgp-criteo-like also have long, 5 and 4 times short
   --protocol=clean|published
                          our protocol (the default), or the published code's with its quirks
+                         (amgp-*: clean alone, there is no published code)
   --quirks=A,B           under published, the quirks to keep (default: all; --quirks= for none):
                          bernoulli, masked_bias, warm_moments, shrinking_budget,
                          test_selection, fixed_negatives, file_order, last_batch

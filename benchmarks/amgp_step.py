@@ -21,8 +21,7 @@ import tensorflow as tf
 from absl import flags
 
 import tfdsl
-from benchmarks import hlo
-from pipelines import checks, command_line, environment
+from pipelines import checks, command_line, environment, hlo
 from tfdsl.models import DLRM
 
 SIZES: dict[str, dict[str, Any]] = {

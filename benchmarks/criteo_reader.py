@@ -102,7 +102,7 @@ def main(argv: list[str]) -> None:
                 )
                 seconds = time.perf_counter() - started
                 rates.setdefault(f"text to cache, {vocabulary}", []).append(n_rows / seconds)
-            train = data.train
+            train = data.split().train
             steps = len(train) // _BATCH
             for name, batches in (
                 ("cache in order", train.batches(_BATCH, steps=steps)),

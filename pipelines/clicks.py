@@ -7,7 +7,7 @@ would have seen.
 import abc
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -170,24 +170,38 @@ class ClickData:
     table_rows: tuple[int, ...]
     n_dense: int
 
-    @property
-    def train(self) -> Rows:
-        """All days but the last."""
-        return self.days[0].joined(self.days[1:-1])
+    def split(self, n_days: int | None = None) -> "ClickSplit":
+        """Returns the first `n_days` days to train on, and halves of the next to judge on.
 
-    @property
-    def test(self) -> Rows:
-        """The first half of the last day, with its middle row, as in DLRM's script."""
-        return self.days[-1].part(0, self._middle)
+        None is for all days but the last, as in DLRM's script.
 
-    @property
-    def validation(self) -> Rows:
-        """The second half of the last day, as in DLRM's script."""
-        return self.days[-1].part(self._middle, len(self.days[-1]))
+        Raises:
+            ValueError: there are not more days than that.
+        """
+        n_days = len(self.days) - 1 if n_days is None else check_count("n_days", n_days)
+        if n_days >= len(self.days):
+            raise ValueError(
+                f"`n_days` must leave one of the {len(self.days)} days to judge on; received "
+                f"{n_days}."
+            )
+        train = self.days[0].joined(self.days[1:n_days])
+        judged = self.days[n_days]
+        middle = (len(judged) + 1) // 2
+        return ClickSplit(train, judged.part(0, middle), judged.part(middle, len(judged)))
 
-    @property
-    def _middle(self) -> int:
-        return (len(self.days[-1]) + 1) // 2
+
+class ClickSplit(NamedTuple):
+    """Rows to train on, and rows of the day after them.
+
+    Attributes:
+        train: Those of the first days.
+        test: The first half of the next day, with its middle row, as in DLRM's script.
+        validation: The second half of that day.
+    """
+
+    train: Rows
+    test: Rows
+    validation: Rows
 
 
 def transform_integers(values: np.ndarray) -> np.ndarray:

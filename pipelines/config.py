@@ -1,20 +1,21 @@
 """What a run is: everything that decides its numbers, and nothing else."""
 
 import dataclasses
+import functools
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
 import tfdsl
 from pipelines import checks, protocols
-from pipelines.protocols import PublishedDSL
+from pipelines.algorithms import ALGORITHMS, DENSE, MASKS, NEURONS
 from tfdsl.algorithms.base import OPTIMIZER_STATES
 from tfdsl.distributions import DISTRIBUTIONS
 from tfdsl.schedules import check_count
 
-DENSE = ("dense", "narrow")
 # What runs of one model can set beside what all can, and what holds if they do not.
 SETTINGS: dict[str, dict[str, Any]] = {
     "multvae": {"anneal_steps": 200_000},
@@ -34,6 +35,26 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "negatives": 4,
         "sampling": "device",
     },
+    "dlrm": {
+        "width": 16,
+        "bottom": "512-256-64",
+        "top": "512-256",
+        "max_rows": 10_000,
+        "rows_per_day": 0,
+        "offline_days": 4,
+        "optimizer": "sgd",
+        "cycles": 3,
+        "pruned_share": 0.7,
+        "final_share": 0.1,
+        "importance": "magnitude",
+        "grow": "restore",
+    },
+}
+OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
+    # PyTorch's epsilon, as all published settings are for it. Keras's is ten times as large,
+    # which is not small beside the gradients of one row of a table in a large batch.
+    "adam": functools.partial(keras.optimizers.Adam, epsilon=1e-8),
+    "sgd": keras.optimizers.SGD,
 }
 
 
@@ -45,18 +66,22 @@ class RunConfig:
         data: data set, a key of the `DATA` of the model's task.
         model: name of the model, a key of `SETTINGS`.
         algorithm: "dense"; "narrow", a dense model of as many whole neurons or columns as come
-            nearest to the parameters of a sparse one of that density; or a key of `ALGORITHMS`.
-        density: share of active weights in the masked tensors; 1.0 for "dense".
+            nearest to the parameters of a sparse one of that density (DLRM: of as many neurons);
+            or a key of `ALGORITHMS`.
+        density: share of active weights in the masked tensors, or with the algorithms `NEURONS`
+            of neurons that stay in each hidden layer; 1.0 for "dense".
         seed: seed of weights, masks, batches, dropout; 0 to 2**32 - 1.
-        epochs: passes over the training users (MultVAE) or interactions.
+        epochs: passes over the training users (MultVAE) or interactions (DLRM: in the offline
+            stage; days after it are trained on once).
         batch_size: users, or interactions, a step.
-        learning_rate: Adam's.
+        learning_rate: the optimizer's: Adam's, or what the model's setting `optimizer` names.
         final_learning_rate: what it falls to, along a cosine over all steps; None: it stays.
         update_interval: optimizer steps between two updates of the masks.
         optimizer_state: what becomes of moments; see `tfdsl.algorithms.Algorithm`. "keep" is the
             quirk "warm_moments". Without a meaning for "dense".
         distribution: how the budget is shared among tensors.
-        evaluate_every: epochs between two evaluations on the validation part.
+        evaluate_every: epochs between two evaluations on the validation part (DLRM: no meaning,
+            as no epoch is chosen).
         protocol: "clean" or "published".
         quirks: quirks of the published code that are switched on; see `pipelines.protocols`.
         settings: the model's own; the `SETTINGS` of the model that are not given are filled in.
@@ -106,6 +131,13 @@ class RunConfig:
                 f"Density 1.0 goes with the algorithm 'dense' and with no other; received "
                 f"{self.algorithm!r} at density {self.density}."
             )
+        checks.one_of("optimizer", self.settings.get("optimizer", "adam"), OPTIMIZERS)
+        if self.algorithm in NEURONS and self.model != "dlrm":
+            known = ", ".join((*DENSE, *MASKS))
+            raise ValueError(
+                f"{self.algorithm!r} prunes neurons, which only dlrm can; {self.model} can be "
+                f"trained with {known}."
+            )
         protocols.check(self.protocol, self.quirks, self.model)
         if "warm_moments" in self.quirks and self.optimizer_state != "keep":
             raise ValueError(
@@ -130,41 +162,7 @@ class RunConfig:
         if self.final_learning_rate is not None:
             share = self.final_learning_rate / rate
             rate = keras.optimizers.schedules.CosineDecay(rate, total_steps, alpha=share)
-        # PyTorch's epsilon, as all published settings are for it. Keras's is ten times as large,
-        # which is not small beside the gradients of one row of a table in a large batch.
-        adam = keras.optimizers.Adam(rate, epsilon=1e-8)
+        inner = OPTIMIZERS[self.settings.get("optimizer", "adam")](rate)
         if self.algorithm in DENSE:
-            return adam
-        return tfdsl.SparseOptimizer(adam, ALGORITHMS[self.algorithm](self, total_steps))
-
-
-def _shared(config: RunConfig) -> dict[str, Any]:
-    return {
-        "density": config.density,
-        "distribution": config.distribution,
-        "init": "bernoulli" if "bernoulli" in config.quirks else "exact",
-        "optimizer_state": config.optimizer_state,
-        "seed": config.seed,
-    }
-
-
-def _dynamic(config: RunConfig, total_steps: int) -> dict[str, Any]:
-    interval = config.update_interval
-    return _shared(config) | {"update_interval": interval, "total_steps": total_steps}
-
-
-def _dsl(config: RunConfig, total_steps: int) -> tfdsl.algorithms.Algorithm:
-    published = "shrinking_budget" in config.quirks
-    return (PublishedDSL if published else tfdsl.DSL)(**_dynamic(config, total_steps))
-
-
-ALGORITHMS = {
-    "dsl": _dsl,
-    "set": lambda config, steps: tfdsl.SET(**_dynamic(config, steps)),
-    "rigl": lambda config, steps: tfdsl.RigL(**_dynamic(config, steps)),
-    "static": lambda config, steps: tfdsl.StaticSparse(**_shared(config)),
-    "gradual": lambda config, steps: tfdsl.GradualMagnitude(**_dynamic(config, steps)),
-    "oneshot": lambda config, steps: tfdsl.OneShotMagnitude(
-        **_shared(config), prune_step=max(steps // 2, 1)
-    ),
-}
+            return inner
+        return tfdsl.SparseOptimizer(inner, ALGORITHMS[self.algorithm](self, total_steps))

@@ -44,11 +44,16 @@ def of_model(model: str) -> tuple[str, ...]:
 
 
 def check(protocol: str, quirks: Sequence[str], model: str | None = None) -> None:
-    """Raises ValueError for an unknown protocol, a quirk that the model has not or under "clean".
+    """Raises ValueError for a protocol that is not, a quirk the model has not or under "clean".
 
     Without a model any model's quirks will do.
     """
     checks.one_of("protocol", protocol, PROTOCOLS)
+    if protocol == "published" and model not in (None, *_OWN):
+        raise ValueError(
+            f"There is no published code for {model}, so it has no published protocol; leave "
+            "--protocol out."
+        )
     known = tuple(QUIRKS) if model is None else of_model(model)
     unknown = [quirk for quirk in quirks if quirk not in known]
     if unknown:

@@ -12,11 +12,12 @@ import pathlib
 
 from absl import app, flags
 
-from pipelines import checks, command_line, files, render
+from pipelines import checks, command_line, files, render_density, render_stages
 from pipelines.command_line import say
 from pipelines.grid import finished, run_grid
 from pipelines.tables import BUDGETS, TABLES, Options
 
+_RENDERERS = {"density": render_density, "stages": render_stages}
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder with the data sets (one folder each); downloaded if not given."
 )
@@ -49,7 +50,7 @@ def make_table(
         The table in Markdown.
 
     Raises:
-        ValueError: unknown table, or it has no such budget or algorithm.
+        ValueError: unknown table, or it has no such budget, protocol or algorithm.
         DataError: the data is damaged. Where it cannot be had, rows say so.
     """
     checks.one_of("table", name, TABLES)
@@ -63,10 +64,11 @@ def make_table(
     whole = table.grid(dataclasses.replace(options, algorithms=None))
     rows = [of.get(config.key) or finished(config, folder / "runs") for config in whole]
     results = [result for result in rows if result]
-    text = render.markdown(table, results)
+    renderer = _RENDERERS[table.kind]
+    text = renderer.markdown(table, results)
     files.write_json(folder / "table.json", results)
     files.write_text(folder / "table.md", text)
-    render.picture(table, results, folder / "table.png")
+    renderer.picture(table, results, folder / "table.png")
     say(f"written: {folder}/table.md, table.json, table.png")
     return text
 

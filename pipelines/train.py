@@ -1,11 +1,11 @@
-"""One run of one configuration: trains, selects on validation, reports on test, can go on.
+"""One run of one configuration: trains, judges, reports; can go on where it was interrupted.
 
     python -m pipelines.train [flags]
 
 A run folder holds:
     config.json      the configuration
-    metrics.csv      one row an epoch: epoch, step, loss, and where it was evaluated the
-                     validation metrics
+    metrics.csv      a row an epoch (DLRM: a piece of the offline stage, or a day): step, loss,
+                     and where it was evaluated the metrics
     checkpoint/      the state after the last evaluation, until the run is done
     result.json      written last: a folder with it is a finished run
 """
@@ -18,15 +18,9 @@ from absl import app, flags
 
 import tfdsl
 from pipelines import checks, command_line, environment, files, protocols
-from pipelines.config import (
-    ALGORITHMS,
-    DENSE,
-    DISTRIBUTIONS,
-    OPTIMIZER_STATES,
-    SETTINGS,
-    RunConfig,
-)
-from pipelines.progress import Progress
+from pipelines.algorithms import ALGORITHMS, DENSE
+from pipelines.config import DISTRIBUTIONS, OPTIMIZER_STATES, SETTINGS, RunConfig
+from pipelines.run_state import RunState
 from pipelines.tasks import TASKS
 
 
@@ -58,26 +52,12 @@ def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None = None) ->
     task = TASKS[config.model](config, data_dir)
     model = task.build_model()
     files.write_json(folder / "config.json", config.to_dict())
-    progress = Progress(config, folder, model, task.evaluator(model), task.select)
-    progress.restore()
-    if progress.epoch < config.epochs:
-        model.fit(
-            task.batches(progress.epoch),
-            initial_epoch=progress.epoch,
-            epochs=config.epochs,
-            steps_per_epoch=task.elements_per_epoch,
-            callbacks=[progress],
-            shuffle=False,
-            verbose=0,
-        )
+    state = RunState(folder, model)
     result = {
+        **task.train(model, state),
         "config": config.to_dict(),
-        "best_epoch": progress.best["epoch"],
-        "validation": progress.best["validation"],
-        "test": progress.best["test"],
         "report": tfdsl.report(model).to_dict(),
-        "steps": task.steps_per_epoch * config.epochs,
-        "seconds": round(progress.seconds, 1),
+        "seconds": round(state.seconds, 1),
         "environment": environment.describe(),
     }
     files.write_json(folder / "result.json", result)
@@ -92,7 +72,7 @@ _FLAGS = {
     "density": (flags.DEFINE_float, 0.1, "Share of active weights; 1.0 with dense."),
     "epochs": (flags.DEFINE_integer, 200, "Passes over the training users, or interactions."),
     "batch_size": (flags.DEFINE_integer, 16, "Users, or interactions, a step."),
-    "learning_rate": (flags.DEFINE_float, 1e-3, "Adam's learning rate."),
+    "learning_rate": (flags.DEFINE_float, 1e-3, "The optimizer's learning rate."),
     "final_learning_rate": (flags.DEFINE_float, None, "Where a cosine brings it."),
     "update_interval": (flags.DEFINE_integer, 100, "Steps between two mask updates."),
     "optimizer_state": (

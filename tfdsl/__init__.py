@@ -1,6 +1,6 @@
 """tfdsl: recommenders that are sparse from the first step, on Keras 3 and TensorFlow."""
 
-from tfdsl import algorithms, callbacks, evaluation, layers, models, schedules
+from tfdsl import algorithms, callbacks, click_evaluation, evaluation, layers, models, schedules
 from tfdsl.algorithms import (
     DSL,
     SET,
@@ -29,6 +29,7 @@ __all__ = [
     "StructuredPruning",
     "algorithms",
     "callbacks",
+    "click_evaluation",
     "evaluation",
     "layers",
     "models",

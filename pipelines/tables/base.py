@@ -15,8 +15,8 @@ class Options:
     """What a caller may choose about a table.
 
     Attributes:
-        budget: "short" fits two cores (LightGCN: a GPU); "long", LightGCN's alone, is five times
-            "short"; "full" is the published length.
+        budget: "short" fits two cores (LightGCN: a GPU); "long", which some tables have, is four
+            or five times "short"; "full" is the published length, or all of the data.
         protocol: "clean" or "published".
         quirks: quirks to keep under "published"; all that there are if None.
         seeds: one run of every configuration a seed.
@@ -81,6 +81,7 @@ class Table:
         metrics: test metrics to show, the first is also drawn.
         notes: what a reader must know of them.
         budgets: those it has.
+        kind: how it is written: "density" of runs by epochs, "stages" of runs in two stages.
     """
 
     name: str
@@ -89,3 +90,4 @@ class Table:
     metrics: tuple[str, ...]
     notes: str
     budgets: tuple[str, ...] = ("short", "full")
+    kind: str = "density"

@@ -13,6 +13,7 @@ from data import synthetic
 from pipelines import checks, citeulike, fold_in
 from pipelines.batches import steps_per_epoch, user_batches
 from pipelines.config import RunConfig
+from pipelines.epochs import EpochTask
 from pipelines.fold_in import FoldInSplit, HeldOutUsers
 from pipelines.movielens import load_ml1m
 from tfdsl import evaluation
@@ -31,7 +32,7 @@ DATA: dict[str, Callable[[str | None], FoldInSplit]] = {
 }
 
 
-class MultVAETask:
+class MultVAETask(EpochTask):
     """One run's data and model; see `pipelines.tasks.Task`.
 
     Args:

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from pipelines import checks
 from pipelines.config import RunConfig
+from pipelines.epochs import EpochTask
 from pipelines.sampling import TripleSampler
 from tfdsl.models import RankingModel
 
@@ -16,7 +17,7 @@ SAMPLING = ("host", "device")
 _MOST_AT_ONCE = 100  # steps between two looks at the clock, the keyboard and the callbacks
 
 
-class RankingTask:
+class RankingTask(EpochTask):
     """How a run's triples are drawn and handed to its model.
 
     Args:

@@ -11,7 +11,7 @@ import tfdsl
 from data import synthetic
 from pipelines import files, fold_in, interactions, leave_one_out, protocols, train
 from pipelines.config import RunConfig
-from pipelines.progress import Progress
+from pipelines.epochs import Progress
 from pipelines.reproduce import make_table
 from pipelines.tables import TABLES, Options, Table
 from pipelines.tasks import TASKS, light_gcn, mult_vae, neu_mf
@@ -181,9 +181,14 @@ def test_an_unknown_table_is_refused_with_the_known_ones(tmp_path):
 @pytest.mark.parametrize("protocol", ["clean", "published"])
 def test_every_tables_grid_has_distinct_runs(name, protocol):
     table: Table = TABLES[name]
-    keys = [c.key for c in table.grid(Options(protocol=protocol, seeds=(0, 1)))]
+    options = Options(protocol=protocol, seeds=(0, 1))
+    if name.startswith("amgp") and protocol == "published":
+        with pytest.raises(ValueError, match="no published code for dlrm"):
+            table.grid(options)
+        return
+    keys = [c.key for c in table.grid(options)]
     assert len(set(keys)) == len(keys)
-    assert {k.split("-")[0] for k in keys} == {name.split("-")[0]}
+    assert {k.split("-")[0] for k in keys} == {name.split("-")[0].replace("amgp", "dlrm")}
 
 
 RANKING = {

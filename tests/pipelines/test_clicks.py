@@ -67,10 +67,10 @@ def test_a_part_has_its_rows_and_parts_join_again(kept, start, stop):
 def test_the_last_day_is_halved_and_the_others_are_trained_on(kept):
     days = [kept(rows(n, first)) for first, n in ((0, 5), (5, 6), (11, 7))]
     data = clicks.ClickData(days, (300,) * C, D)
-    parts = (data.train, data.test, data.validation)
+    parts = (data.split().train, data.split().test, data.split().validation)
     found = [stream_of(part.batches(4, keep_rest=True)) for part in parts]
     assert found == [list(range(11)), [11, 12, 13, 14], [15, 16, 17]]
-    stream = stream_of(data.train.batches(11, seed=3, steps=2))
+    stream = stream_of(data.split().train.batches(11, seed=3, steps=2))
     assert sorted(stream[:11]) == sorted(stream[11:]) == list(range(11))
 
 

@@ -4,7 +4,8 @@ import keras
 import pytest
 
 import tfdsl
-from pipelines.config import ALGORITHMS, SETTINGS, RunConfig
+from pipelines.algorithms import MASKS, NEURONS
+from pipelines.config import SETTINGS, RunConfig
 from pipelines.tasks import TASKS
 
 CONFIG = RunConfig(data="synthetic", model="multvae", algorithm="dsl", density=0.1)
@@ -24,14 +25,14 @@ def test_every_field_changes_the_key():
     assert len(keys) == len(dataclasses.fields(CONFIG)) - 1
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("name", MASKS)
 def test_every_algorithm_can_be_made(name):
     optimizer = dataclasses.replace(CONFIG, algorithm=name).optimizer(total_steps=1000)
     assert isinstance(optimizer, tfdsl.SparseOptimizer)
     assert optimizer.algorithm.density.final == 0.1
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("name", MASKS)
 @pytest.mark.parametrize("quirks", [(), ("bernoulli",)])
 def test_what_is_recorded_is_what_is_run(name, quirks):
     given = {"algorithm": name, "optimizer_state": "mask", "distribution": "erk", "seed": 7}
@@ -57,6 +58,28 @@ def test_the_learning_rate_falls_along_a_cosine():
     assert [float(rate(step)) for step in (0, 50, 100)] == pytest.approx([0.1, 0.055, 0.01])
 
 
+@pytest.mark.parametrize("name", NEURONS)
+def test_what_is_recorded_of_neurons_is_what_is_run(name):
+    settings = {"importance": "taylor", "grow": "fresh", "cycles": 2, "final_share": 0.3}
+    config = RunConfig("ml-100k", "dlrm", name, 0.25, seed=7, settings=settings)
+    made = config.optimizer(total_steps=1000)
+    assert type(made.inner_optimizer) is keras.optimizers.SGD
+    algorithm = made.algorithm
+    assert (algorithm.keep, algorithm.importance, algorithm.seed) == (0.25, "taylor", 7)
+    if name == "prune_once":
+        assert algorithm.prune_step == 500
+    else:
+        assert (algorithm.grow, algorithm.cycles, algorithm.final_share) == ("fresh", 2, 0.3)
+        assert (algorithm.total_steps, algorithm.optimizer_state) == (1000, "reset")
+
+
+def test_a_model_that_says_so_is_trained_with_another_optimizer():
+    config = RunConfig("ml-100k", "dlrm", "dense", 1.0, learning_rate=0.1)
+    assert type(config.optimizer(100)) is keras.optimizers.SGD
+    config = dataclasses.replace(config, settings={"optimizer": "adam"})
+    assert type(config.optimizer(100)) is keras.optimizers.Adam
+
+
 @pytest.mark.parametrize(("algorithm", "density"), [("dense", 1.0), ("narrow", 0.2)])
 def test_dense_trains_with_the_plain_optimizer(algorithm, density):
     config = dataclasses.replace(CONFIG, algorithm=algorithm, density=density)
@@ -71,7 +94,7 @@ def test_dense_trains_with_the_plain_optimizer(algorithm, density):
         ({"batch_size": -1}, "`batch_size`.*received -1"),
         ({"update_interval": 0}, "`update_interval`.*received 0"),
         ({"settings": {"width": 3}}, "`settings`.*anneal_steps; received 'width'"),
-        ({"model": "multivae"}, "`model`.*multvae, lightgcn, neumf; received 'multivae'"),
+        ({"model": "multivae"}, "`model`.*multvae, lightgcn, neumf, dlrm; received 'multivae'"),
         ({"final_learning_rate": 0.5}, "`final_learning_rate`.*at most 0.001; received 0.5"),
         ({"evaluate_every": 0}, "`evaluate_every`.*received 0"),
         ({"seed": -1}, "`seed`.*at least 0; received -1"),
@@ -92,6 +115,9 @@ def test_dense_trains_with_the_plain_optimizer(algorithm, density):
         ({"protocol": "published", "quirks": ("bernouli",)}, "bernouli"),
         ({"protocol": "published", "quirks": ("last_batch",)}, "of multvae are .*last_batch"),
         ({"protocol": "published", "quirks": ("warm_moments",)}, "'reset'"),
+        ({"algorithm": "amgp"}, "'amgp' prunes neurons, which only dlrm can; multvae.*narrow, dsl"),
+        ({"model": "dlrm", "settings": {}, "protocol": "published"}, "no published code for dlrm"),
+        ({"model": "dlrm", "settings": {"optimizer": "sdg"}}, "adam, sgd; received 'sdg'"),
     ],
 )
 def test_a_wrong_configuration_is_refused(change, message):

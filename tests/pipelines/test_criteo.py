@@ -48,9 +48,9 @@ def test_the_last_day_is_test_and_then_validation(written):
     lines = random_lines(7 * 5)
     data = criteo.load(written(lines), max_rows=50)
     for rows, expected in (
-        (data.train, lines[:30]),
-        (data.test, lines[30:33]),
-        (data.validation, lines[33:]),
+        (data.split().train, lines[:30]),
+        (data.split().test, lines[30:33]),
+        (data.split().validation, lines[33:]),
     ):
         assert_same(read(rows), plain(expected, lambda value, field: hashed(value, field, 50)))
 
@@ -64,7 +64,7 @@ def test_days_are_equal_parts_of_the_official_number_of_lines():
 def test_fewer_lines_than_days_leave_days_empty(written):
     data = criteo.load(written(random_lines(3)), max_rows=50)
     assert [len(day) for day in data.days] == [1, 1, 1, 0, 0, 0, 0]
-    assert len(data.train) == 3
+    assert len(data.split().train) == 3
 
 
 def test_bad_lines_up_to_the_share_are_left_out_with_a_warning(written):
@@ -124,13 +124,13 @@ def test_a_file_without_line_ends_is_refused(written):
 def test_training_rows_are_shuffled_each_once_an_epoch_and_can_be_resumed(written, monkeypatch):
     monkeypatch.setattr(stored_clicks, "WINDOW_ROWS", 32)
     data = criteo.load(written(random_lines(147)), max_rows=10**9)
-    in_order = [ids.tobytes() for ids in read(data.train)[2]]
+    in_order = [ids.tobytes() for ids in read(data.split().train)[2]]
     assert len(set(in_order)) == 126
-    every = [ids.numpy() for (_, ids), _ in data.train.batches(18, seed=2, steps=14)]
+    every = [ids.numpy() for (_, ids), _ in data.split().train.batches(18, seed=2, steps=14)]
     epochs = [[ids.tobytes() for ids in np.concatenate(every[i : i + 7])] for i in (0, 7)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(in_order)
     assert epochs[0] != epochs[1] != in_order != epochs[0]
-    resumed = data.train.batches(18, seed=2, first_step=6, steps=3)
+    resumed = data.split().train.batches(18, seed=2, first_step=6, steps=3)
     for ((_, ids), _), expected in zip(resumed, every[6:9], strict=True):
         np.testing.assert_array_equal(ids, expected)
 

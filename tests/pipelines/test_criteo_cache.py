@@ -19,7 +19,7 @@ from pipelines import criteo, criteo_text, stored_clicks
 stored_clicks.BLOCK_ROWS = 8
 criteo_text.parse = None
 data = criteo.load(sys.argv[1], max_rows=50)
-for (dense, ids), labels in data.train.batches(16, seed=5, first_step=3, steps=2):
+for (dense, ids), labels in data.split().train.batches(16, seed=5, first_step=3, steps=2):
     print(dense.numpy().tobytes().hex() + ids.numpy().tobytes().hex())
 """
 
@@ -47,7 +47,7 @@ def test_the_cache_is_read_without_the_text_being_parsed_again(written, monkeypa
     folder = written(random_lines(70))
     first = criteo.load(folder)
     monkeypatch.setattr(criteo_text, "parse", None)
-    assert_same(read(criteo.load(folder).train), read(first.train))
+    assert_same(read(criteo.load(folder).split().train), read(first.split().train))
 
 
 @pytest.mark.parametrize("change", ["parameters", "source", "damage", "format"])
@@ -128,7 +128,7 @@ def test_another_process_reads_the_same_batches(written):
     data = criteo.load(folder, max_rows=50)
     expected = [
         dense.numpy().tobytes().hex() + ids.numpy().tobytes().hex()
-        for (dense, ids), _ in data.train.batches(16, seed=5, first_step=3, steps=2)
+        for (dense, ids), _ in data.split().train.batches(16, seed=5, first_step=3, steps=2)
     ]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-c", READ, str(folder)]

@@ -35,6 +35,14 @@ class Switches:
         """Returns a boolean scalar: are neurons pruned after this step?"""
         return _is_one_of(step, self.prune)
 
+    def pruned_steps(self, n_steps: int) -> int:
+        """Returns how many of the first `n_steps` steps are taken with neurons pruned."""
+        total = 0
+        for begin in self.prune:
+            end = min((step for step in self.grow if step > begin), default=n_steps)
+            total += max(min(end, n_steps) - begin, 0)
+        return total
+
 
 class NeuronPruning(schedules.Serializable):
     """What AMGP and pruning once share: how many neurons stay, and which.

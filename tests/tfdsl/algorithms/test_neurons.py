@@ -25,6 +25,18 @@ def test_cycles_share_the_steps_before_the_last_stretch(arguments, prune, grow):
     assert [s for s in steps if bool(updates.prunes(tf.constant(s)))] == list(prune)
 
 
+@pytest.mark.parametrize("algorithm", ["alternate", "once"])
+def test_pruned_steps_are_those_between_a_switch_and_the_next(algorithm):
+    if algorithm == "once":
+        updates = StructuredPruning(0.5, prune_step=5).updates
+        pruned = range(6, 200)
+    else:
+        updates = AlternateGrowthPruning(0.5, total_steps=100).updates
+        pruned = [*range(10, 31), *range(40, 61), *range(70, 91)]
+    for n in (0, 1, 5, 9, 10, 20, 30, 31, 65, 90, 100, 150):
+        assert updates.pruned_steps(n) == len([step for step in pruned if step <= n]), n
+
+
 @pytest.mark.parametrize(
     ("keep", "n", "kept"), [(0.5, 8, 4), (0.5, 7, 4), (0.1, 30, 3), (0.01, 5, 1), (1.0, 6, 6)]
 )

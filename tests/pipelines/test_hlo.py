@@ -1,6 +1,6 @@
 import tensorflow as tf
 
-from benchmarks import hlo
+from pipelines import hlo
 
 
 def compiled(function):

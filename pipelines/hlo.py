@@ -11,6 +11,9 @@ _BRANCHES = re.compile(r"(?:true_computation=|false_computation=)%?([\w.\-]+)")
 _LISTED = re.compile(r"branch_computations=\{([^}]*)\}")
 _CALLED = re.compile(r"(?:calls|to_apply|body|condition)=%?([\w.\-]+)")
 _SHAPE = re.compile(r"\w+\[([\d,]*)\]")
+_CUBLAS = 'custom_call_target="__cublas'
+_BATCHED = re.compile(r'lhs_batch_dims=\{\d|"lhs_batch_dimensions":\["')
+_CONTRACTED = re.compile(r'lhs_contracting_dims=\{[\d,]*\}|"lhs_contracting_dimensions":\[[^\]]*\]')
 
 
 def matmul_flops(function: Any, *args: Any) -> tuple[int, int]:
@@ -24,7 +27,14 @@ def matmul_flops(function: Any, *args: Any) -> tuple[int, int]:
         function: a `tf.function` with `jit_compile=True`.
         *args: its arguments.
     """
-    text = function.experimental_get_compiler_ir(*args)(stage="optimized_hlo")
+    return program_flops(function.experimental_get_compiler_ir(*args)(stage="optimized_hlo"))
+
+
+def program_flops(text: str) -> tuple[int, int]:
+    """Returns as `matmul_flops` does, of a program's text.
+
+    On a GPU a product is a `dot` inside a fusion, or a call of cuBLAS with the same meaning.
+    """
     computations: dict[str, list[str]] = {}
     entry = name = ""
     for line in text.splitlines():
@@ -43,7 +53,7 @@ def _count(computations: dict[str, list[str]], name: str, choose: Callable[..., 
     shapes = {line.split(" = ")[0].split()[-1].lstrip("%"): line for line in lines if " = " in line}
     total = 0
     for line in lines:
-        if " dot(" in line:
+        if " dot(" in line or _CUBLAS in line:
             total += _dot_flops(line, shapes)
         branches = _BRANCHES.findall(line)
         branches += [b.strip(" %") for listed in _LISTED.findall(line) for b in listed.split(",")]
@@ -55,17 +65,18 @@ def _count(computations: dict[str, list[str]], name: str, choose: Callable[..., 
 
 
 def _dot_flops(line: str, shapes: dict[str, str]) -> int:
-    left, right = line.split(" dot(")
-    if "lhs_batch_dims" in right:
+    left, right = re.split(r" (?:dot|custom-call)\(", line, maxsplit=1)
+    if _BATCHED.search(right):
         return 0
     made = _sizes(left)
     operand = right.split(",")[0].split(")")[0] if "[" not in right.split(" ")[0] else right
     found = _SHAPE.search(operand) or _SHAPE.search(shapes[operand.strip().lstrip("%")])
     assert found
     sizes = [int(n) for n in found[1].split(",") if n]
-    contracted = re.search(r"lhs_contracting_dims=\{([\d,]*)\}", right)
+    contracted = _CONTRACTED.search(right)
     assert contracted
-    return 2 * math.prod(made) * math.prod(sizes[int(axis)] for axis in contracted[1].split(","))
+    axes = [int(axis) for axis in re.findall(r"\d+", contracted[0])]
+    return 2 * math.prod(made) * math.prod(sizes[axis] for axis in axes)
 
 
 def _sizes(text: str) -> list[int]:

@@ -1,0 +1,113 @@
+"""Training by epochs: every few of them are judged on validation, and the best is reported."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+
+from pipelines.command_line import say
+from pipelines.config import RunConfig
+from pipelines.run_state import RunState
+
+
+class EpochTask(Protocol):
+    """One run's data and model, trained epoch by epoch; see `pipelines.tasks.Task`.
+
+    Attributes:
+        config: the run.
+        steps_per_epoch: optimizer steps an epoch.
+        elements_per_epoch: elements of `batches` an epoch; one can be the numbers of many steps.
+        select: the validation metric by which the epoch is chosen, the higher the better.
+    """
+
+    config: RunConfig
+    steps_per_epoch: int
+    elements_per_epoch: int
+    select: str
+
+    def batches(self, first_epoch: int) -> tf.data.Dataset:
+        """Returns the training batches from an epoch (from 0) to the end of the run."""
+
+    def evaluator(self, model: keras.Model) -> Callable[[str], dict[str, float]]:
+        """Returns a function from "validation" or "test" to the users' mean metrics."""
+
+    def train(self, model: keras.Model, state: RunState) -> dict[str, Any]:
+        """Trains, or does what is left of it; returns the best epoch and its metrics."""
+        progress = Progress(self.config, state, self.evaluator(model), self.select)
+        if progress.epoch < self.config.epochs:
+            model.fit(
+                self.batches(progress.epoch),
+                initial_epoch=progress.epoch,
+                epochs=self.config.epochs,
+                steps_per_epoch=self.elements_per_epoch,
+                callbacks=[progress],
+                shuffle=False,
+                verbose=0,
+            )
+        best = progress.best
+        return {
+            "best_epoch": best["epoch"],
+            "validation": best["validation"],
+            "test": best["test"],
+            "steps": self.steps_per_epoch * self.config.epochs,
+        }
+
+
+class Progress(keras.callbacks.Callback):
+    """Writes a row an epoch; evaluates every few epochs, keeps the best and saves the state.
+
+    Args:
+        config: the run.
+        state: the run's; what it has of an interrupted run is taken up.
+        evaluate: "validation" or "test" -> metrics.
+        select: the validation metric by which the epoch is chosen.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        state: RunState,
+        evaluate: Callable[[str], dict[str, float]],
+        select: str,
+    ) -> None:
+        super().__init__()
+        self.config, self.state, self.evaluate = config, state, evaluate
+        self.select = select
+        progress = state.restore() or {"epoch": 0, "best": {}}
+        self.epoch: int = progress["epoch"]
+        self.best: dict[str, Any] = progress["best"]
+        if self.epoch:
+            say(f"{config.key}: goes on after epoch {self.epoch}")
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Starts the clock."""
+        self.started = time.perf_counter() - self.state.seconds
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Adds a row; evaluates and saves at every `evaluate_every`-th epoch and at the last."""
+        done, step = epoch + 1, int(self.model.optimizer.iterations)
+        row = {"epoch": done, "step": step, "loss": logs["loss"]}
+        self.state.rows.append(row)
+        evaluated = done % self.config.evaluate_every == 0 or done == self.config.epochs
+        if evaluated:
+            validation = self.evaluate("validation")
+            row |= validation
+            self._select(done, validation)
+        self.state.write_rows()
+        if evaluated:
+            # After the rows: whoever goes on from a checkpoint finds those before it written.
+            self.epoch, self.state.seconds = done, time.perf_counter() - self.started
+            self.state.save({"epoch": done, "best": self.best})
+            say(
+                f"{self.config.key}: epoch {done}/{self.config.epochs}, loss {logs['loss']:.4g}, "
+                f"validation {self.select} {validation[self.select]:.4f} "
+                f"(best {self.best['epoch']}), {self.state.seconds:.0f} s"
+            )
+
+    def _select(self, epoch: int, validation: dict[str, float]) -> None:
+        if not self.best or validation[self.select] > self.best["validation"][self.select]:
+            # Test users are looked at when validation says so; nothing is chosen by them.
+            test = self.evaluate("test")
+            self.best = {"epoch": epoch, "validation": validation, "test": test}

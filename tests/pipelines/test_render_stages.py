@@ -1,0 +1,94 @@
+"""Tables of runs in two stages, from made-up results."""
+
+import pytest
+from made_results import result
+
+from pipelines import render_stages
+from pipelines.tables import TABLES, Options
+
+TABLE = TABLES["amgp-ml100k"]
+SHARES = {"dense": 1.0, "amgp": 0.6, "prune_once": 0.7, "narrow": 0.3}
+
+
+def made(config, loss=0.5):
+    """A run whose losses are what is asked, and its costs those of `SHARES`."""
+    share = SHARES[config.algorithm]
+    flops = {"offline": 1000 * share, "recurring": 100}
+    metrics = {"logloss": loss, "normalized_entropy": loss / 0.6, "auc": 0.7}
+    return result() | {
+        "config": config.to_dict(),
+        "test": metrics,
+        "days": [metrics | {"day": day, "logloss": loss + 0.01 * day} for day in (6, 7, 8)],
+        "training_flops": {"theoretical": flops, "realised": {**flops, "offline": 990 * share}},
+        "step_milliseconds": 2.0 * share,
+        "report": {"parameters": 12345},
+        "steps": 300,
+    }
+
+
+def grid(seeds, losses):
+    configs = TABLE.grid(Options(seeds=tuple(range(seeds))))
+    return [made(config, losses(config)) for config in configs]
+
+
+def text_of(losses, seeds=3):
+    return render_stages.markdown(TABLE, grid(seeds, losses))
+
+
+def test_a_row_has_quality_with_its_spread_and_costs_beside_dense():
+    text = text_of(lambda c: 0.5 + 0.01 * c.seed)
+    assert (
+        "| amgp | 0.5 | 0.5100 ± 0.0100 | 0.8500 ± 0.0167 | 0.7000 ± 0.0000 | 0.5800 ± 0.0100 | "
+        "0.600 | 0.600 | 0.600 | 1.000 | 12,345 |" in text
+    )
+    assert "| dense | 1 | 0.5100 ± 0.0100 |" in text
+    assert "over days 0 to 5, 300 steps of 128, sgd at 0.1, along a cosine to 0.005; " in text
+    assert "Later days, 6 to 8," in text
+
+
+@pytest.mark.parametrize(
+    ("away", "verdict"),
+    [
+        ((0.001, -0.001, 0.0), "+0.0000 ± 0.0025 (seed noise)"),
+        ((0.010, 0.011, 0.012), "+0.0110 ± 0.0025 (worse)"),
+        ((-0.010, -0.011, -0.012), "-0.0110 ± 0.0025 (better)"),
+    ],
+)
+def test_a_difference_is_of_runs_of_one_seed_and_of_their_interval(away, verdict):
+    # Seeds differ by far more than methods do.
+    text = text_of(lambda c: 0.5 + 0.1 * c.seed + (away[c.seed] if c.algorithm == "amgp" else 0))
+    (line,) = [line for line in text.splitlines() if line.startswith("- Keep 0.5")]
+    assert f"(b) logloss at the end of the offline stage, less dense's: {verdict}" in line
+    assert f"less that of the model pruned once: {verdict}" in line
+    assert "(a) training takes 0.600 of dense's FLOPs and 0.600 of its time a step" in line
+
+
+def test_from_one_seed_nothing_follows():
+    text = text_of(lambda c: 0.5, seeds=1)
+    assert "less dense's: +0.0000 (one seed, so nothing follows)" in text
+    assert "| amgp | 0.5 | 0.5000 |" in text
+
+
+@pytest.mark.parametrize("left_out", ["dense", "prune_once", "amgp"])
+def test_what_was_not_run_is_no_figure(left_out, tmp_path):
+    results = [r for r in grid(2, lambda c: 0.5) if r["config"]["algorithm"] != left_out]
+    text = render_stages.markdown(TABLE, results)
+    if left_out == "dense":
+        assert "| amgp | 0.5 | 0.5000 ± 0.0000 |" in text
+        assert "| - | - | - | - | 12,345 |" in text
+    assert ("claims" in text) is (left_out == "prune_once")
+    assert ("pruned once: not run" in text) is (left_out == "prune_once")
+    render_stages.picture(TABLE, results, tmp_path / "table.png")
+    assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_rows_without_data_say_so(tmp_path):
+    results = [
+        {"config": config.to_dict(), "missing": "ml-100k is not in /here"}
+        for config in TABLE.grid(Options())
+    ]
+    text = render_stages.markdown(TABLE, results)
+    assert text.count("data not available here") == 7
+    assert text.endswith("ml-100k is not in /here.\n")
+    render_stages.picture(TABLE, results, tmp_path / "table.png")
+    assert (tmp_path / "table.png").exists()
