@@ -6,6 +6,7 @@ would have seen.
 
 import abc
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -51,10 +52,12 @@ class Rows(abc.ABC):
         first_step: int = 0,
         steps: int | None = None,
         keep_rest: bool = False,
+        at_once: int | None = None,
     ) -> tf.data.Dataset:
         """Returns rows by the batch, ((dense, categorical), labels).
 
-        They are float32 [batch, d], int32 [batch, c] and float32 [batch, 1].
+        They are float32 [batch, d], int32 [batch, c] and float32 [batch, 1]; with `at_once` they
+        have an axis of that length more, before the others.
 
         Args:
             batch_size: rows a batch.
@@ -63,6 +66,8 @@ class Rows(abc.ABC):
             first_step: number of the first batch; those before it are not read.
             steps: how many batches at most; None for all there are.
             keep_rest: without a seed, whether the last rows that do not fill a batch come too.
+            at_once: with a seed, how many batches are one element; the last one goes on beyond
+                `steps`.
 
         Raises:
             ValueError: an argument outside its range, or there is no row.
@@ -73,6 +78,10 @@ class Rows(abc.ABC):
             check_count("seed", seed, least=0)
         if steps is not None:
             check_count("steps", steps)
+        if at_once is not None:
+            check_count("at_once", at_once)
+            if seed is None:
+                raise ValueError("`at_once` needs a `seed`: only an endless stream fills elements.")
         n, first = len(self), first_step * batch_size
         if not n:
             raise ValueError("There is no row to make batches of; check which days were chosen.")
@@ -85,9 +94,16 @@ class Rows(abc.ABC):
                 return self.epoch(masks.fold_seed(seed, number), start)
 
             rows = tf.data.Dataset.range(first // n, tf.int64.max).flat_map(epoch)
-        batches = rows.rebatch(batch_size, drop_remainder=seed is not None or not keep_rest)
-        batches = batches if steps is None else batches.take(steps)
-        return batches.map(self.columns(), num_parallel_calls=2, deterministic=True).prefetch(4)
+        drop_rest = seed is not None or not keep_rest
+        elements = rows.rebatch(batch_size * (at_once or 1), drop_remainder=drop_rest)
+        elements = elements if steps is None else elements.take(math.ceil(steps / (at_once or 1)))
+        elements = elements.map(self.columns(), num_parallel_calls=2, deterministic=True)
+        if at_once is not None:
+            shape = [at_once, batch_size, -1]
+            elements = elements.map(
+                lambda *parts: tf.nest.map_structure(lambda x: tf.reshape(x, shape), parts)
+            )
+        return elements.prefetch(4)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines.clicks import ClickData, Rows
+from pipelines.clicks import Batch, ClickData, Rows
 from pipelines.command_line import say
 from pipelines.config import RunConfig
 from pipelines.run_state import RunState
@@ -22,7 +22,7 @@ from tfdsl.click_evaluation import evaluate_clicks
 
 _PIECES = 10  # of the offline stage: after each the state is saved, whatever a run's numbers
 _BATCH = 4096  # rows predicted at once
-STEPS_AT_ONCE = 50  # between two looks at the clock and the keyboard; less costs a third of a step
+AT_ONCE = 50  # steps an execution
 
 
 class _Piece(NamedTuple):
@@ -78,7 +78,7 @@ class Stages:
             the mean time of a training step, offline, without the first ones, which are compiled.
         """
         predict = _predictor(model)
-        clock = _Clock()
+        execute = _Executions(model)
         progress = state.restore() or {"done": 0, "days": [], "timed_steps": 0, "timed_seconds": 0}
         if progress["done"]:
             say(f"{self.config.key}: goes on after {state.rows[-1]}")
@@ -89,13 +89,13 @@ class Stages:
             if piece.day is not None:
                 metrics = _judge(predict, piece.rows)
                 progress["days"].append({"day": piece.day} | metrics)
-            loss = self._fit(model, piece, clock) if piece.steps else None
+            loss = self._fit(execute, piece) if piece.steps else None
             row = {"stage": piece.stage, "day": piece.day}
             row |= {"step": int(model.optimizer.iterations), "loss": loss}
             if piece.stage == "offline":
                 metrics = _judge(predict, self.split.validation)
-                progress["timed_steps"] += clock.steps
-                progress["timed_seconds"] += clock.seconds
+                progress["timed_steps"] += execute.steps
+                progress["timed_seconds"] += execute.seconds
                 if piece.first_step + piece.steps == self.offline_steps:
                     progress["validation"] = metrics
                     progress["test"] = _judge(predict, self.split.test)
@@ -125,43 +125,57 @@ class Stages:
             steps = 0 if day == last else len(rows) // self.config.batch_size
             yield _Piece("recurring", day, rows, 0, steps)
 
-    def _fit(self, model: keras.Model, piece: _Piece, clock: "_Clock") -> float:
+    def _fit(self, execute: "_Executions", piece: _Piece) -> float:
         batches = piece.rows.batches(
-            self.config.batch_size, self.config.seed, piece.first_step, piece.steps
+            self.config.batch_size, self.config.seed, piece.first_step, piece.steps, at_once=AT_ONCE
         )
-        history = model.fit(
-            batches, steps_per_epoch=piece.steps, callbacks=[clock], shuffle=False, verbose=0
-        )
-        loss: float = history.history["loss"][0]
-        return loss
+        return execute(batches, piece.steps)
 
 
-class _Clock(keras.callbacks.Callback):
-    """Times the steps of a `fit`, without the first execution of all, in which it is compiled."""
+class _Executions:
+    """Trains with batches, `AT_ONCE` steps an execution, and times them.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.is_warm = False
+    An execution is one XLA program, so that a GPU does not wait for the host between its steps.
+
+    Attributes:
+        steps: that were timed in the last call: all but those of the very first execution, in
+            which the program is compiled.
+        seconds: how long those took.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+        self._is_compiled = False
         self.steps, self.seconds = 0, 0.0
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Starts."""
-        self._begin()
+        @tf.function(jit_compile=True)
+        def execute(batches: Batch, n: tf.Tensor) -> None:
+            def step(place: tf.Tensor) -> tuple[tf.Tensor]:
+                model.train_step(tf.nest.map_structure(lambda x: x[place], batches))
+                return (place + 1,)
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Starts again after the first execution."""
-        if not self.is_warm:
-            self.is_warm = True
-            self._begin()
+            tf.while_loop(lambda place: place < n, step, (tf.constant(0),))
 
-    def on_train_end(self, logs: Any = None) -> None:
-        """Stops."""
-        self.steps = int(self.model.optimizer.iterations) - self._first
-        self.seconds = time.perf_counter() - self._started
+        self._execute = execute
 
-    def _begin(self) -> None:
-        self._first = int(self.model.optimizer.iterations)
-        self._started = time.perf_counter()
+    def __call__(self, batches: tf.data.Dataset, steps: int) -> float:
+        """Takes the steps and returns their mean loss."""
+        self._model.reset_metrics()
+        self.steps, started = steps, time.perf_counter()
+        for element in batches:
+            n = min(steps, AT_ONCE)
+            self._execute(element, tf.constant(n))
+            steps -= n
+            if not self._is_compiled:
+                self._loss()  # waits for it
+                self._is_compiled = True
+                self.steps, started = steps, time.perf_counter()
+        loss = self._loss()
+        self.seconds = time.perf_counter() - started
+        return loss
+
+    def _loss(self) -> float:
+        return float(self._model.get_metrics_result()["loss"])
 
 
 def _predictor(model: keras.Model) -> Callable[..., tf.Tensor]:

@@ -11,7 +11,7 @@ from pipelines.algorithms import MASKS
 from pipelines.clicks import ClickData
 from pipelines.config import RunConfig
 from pipelines.run_state import RunState
-from pipelines.stages import STEPS_AT_ONCE, Stages
+from pipelines.stages import Stages
 from tfdsl.algorithms import StructuredPruning
 from tfdsl.models import DLRM
 from tfdsl.schedules import check_count
@@ -61,7 +61,7 @@ class DLRMTask:
         )
         optimizer = config.optimizer(self.stages.offline_steps)
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
-        model.compile(optimizer, loss, jit_compile=True, steps_per_execution=STEPS_AT_ONCE)
+        model.compile(optimizer, loss)
         optimizer.build(model.trainable_variables)
         return model
 

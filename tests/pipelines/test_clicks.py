@@ -105,3 +105,18 @@ def test_arguments_outside_their_range_are_refused(kept, wrong):
 def test_no_rows_make_no_batches(kept):
     with pytest.raises(ValueError, match="no row to make batches of"):
         kept(rows(4)).part(2, 2).batches(2)
+
+
+@pytest.mark.parametrize("first_step", [0, 3, 7])
+def test_batches_at_once_are_the_same_batches(kept, first_step):
+    data = kept(rows(23))
+    one = taken(data.batches(4, seed=3, first_step=first_step, steps=6))
+    found = []
+    for (dense, categorical), labels in data.batches(
+        4, seed=3, first_step=first_step, steps=5, at_once=3
+    ):
+        assert (dense.shape, categorical.shape, labels.shape) == ((3, 4, D), (3, 4, C), (3, 4, 1))
+        found += labels.numpy()[..., 0].astype(int).tolist()
+    with pytest.raises(ValueError, match="`at_once` needs a `seed`"):
+        data.batches(4, at_once=3)
+    assert found == one  # steps=5 are two elements, of six batches
