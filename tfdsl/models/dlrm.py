@@ -105,7 +105,8 @@ class DLRM(keras.Model):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Returns logits, (batch, 1)."""
         dense, categorical = inputs
-        ids = ops.cast(categorical, "int32") % self._rows.astype(np.int32)
+        # The remainder comes first: ids can be hashes of 64 bits.
+        ids = ops.cast(ops.cast(categorical, "int64") % self._rows, "int32")
         rows = self.tables(ids + self._starts.astype(np.int32))
         low = self.bottom_mlp(dense)
         products = self.interaction([low, *ops.unstack(rows, axis=1)])

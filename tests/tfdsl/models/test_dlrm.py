@@ -55,6 +55,16 @@ def test_its_defaults_are_the_public_scripts_for_criteo_kaggle():
     assert [k.shape for k in model.top_mlp.kernels] == [(367, 512), (512, 256), (256, 1)]
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.uint8])
+def test_ids_may_be_hashes_of_any_integer_type(dtype):
+    model = DLRM(ROWS, **SMALL)
+    most = 2**63 if dtype is not np.uint8 else 2**8
+    ids = RNG.integers(0, most, (256, 3), dtype=dtype)
+    expected = (ids.astype(np.uint64) % np.array(ROWS, np.uint64)).astype(np.int32)
+    found = tf.function(model, jit_compile=True)((DENSE, tf.constant(ids)))
+    np.testing.assert_array_equal(found, tf.function(model, jit_compile=True)((DENSE, expected)))
+
+
 def test_ids_of_one_remainder_share_a_row():
     model = DLRM((50, 7, 1000), **SMALL, max_rows=20)
     assert model.tables.embeddings.shape == (20 + 7 + 20, 8)
