@@ -33,7 +33,7 @@ Flags of table:
                          test_selection, fixed_negatives, file_order, last_batch
   --algorithms=A,B       those of the table's rows to make now (all): dense, narrow, dsl, ...;
                          rows made before stay in the table
-  --seeds=N              run everything with the seeds 0 to N - 1 (1)
+  --seeds=N              run everything with the seeds 0 to N - 1 (1; amgp-*: 3)
   --jobs=N               runs at once (1): a GPU has room for several
 
 The first call installs the versions of constraints.txt into .venv beside this script (some

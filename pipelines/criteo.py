@@ -62,6 +62,8 @@ def load(
     """
     checks.one_of("vocabulary", vocabulary, VOCABULARIES)
     check_count("max_rows", max_rows, least=2)
+    if max_rows > 2**31:
+        raise ValueError(f"`max_rows` must be at most 2**31; received {max_rows}.")
     check_count("min_count", min_count)
     if not 0.0 <= bad_share < 1.0:
         raise ValueError(f"`bad_share` must be in [0, 1); received {bad_share!r}.")

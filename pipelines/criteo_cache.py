@@ -45,17 +45,17 @@ def read(folder: pathlib.Path, made_from: dict[str, Any]) -> Cache | None:
         folder: the cache.
         made_from: all that decides its content, as JSON has it.
     """
-    made = files.read_json(folder / "made.json")
-    if made is None or made["made_from"] != made_from:
-        return None
     try:
+        made = files.read_json(folder / "made.json")
+        if made is None or made["made_from"] != made_from:
+            return None
         days = [
             StoredClicks.open(folder / _day_file(day), n_rows, N_DENSE, N_FIELDS)
             for day, n_rows in enumerate(made["rows"])
         ]
-    except DataError:
+        return Cache(days, tuple(made["table_rows"]), made["bad_lines"], made["first_bad_line"])
+    except (DataError, ValueError, KeyError, TypeError):  # damaged
         return None
-    return Cache(days, tuple(made["table_rows"]), made["bad_lines"], made["first_bad_line"])
 
 
 def make(

@@ -27,7 +27,9 @@ _PROTOCOL = flags.DEFINE_enum("protocol", "clean", ["clean", "published"], "See 
 _QUIRKS = flags.DEFINE_list(
     "quirks", None, "Under --protocol=published: the quirks to keep (default: all; '' for none)."
 )
-_SEEDS = flags.DEFINE_integer("seeds", 1, "Seeds 0, 1, ... of every run.", lower_bound=1)
+_SEEDS = flags.DEFINE_integer(
+    "seeds", None, "Seeds 0, 1, ... of every run (default: amgp-* 3, else 1).", lower_bound=1
+)
 _ALGORITHMS = flags.DEFINE_list(
     "algorithms", None, "Those of the table's to run now (default: all)."
 )
@@ -80,17 +82,18 @@ def main(arguments: list[str]) -> None:
             for table in TABLES.values():
                 print(f"{table.name:24} {table.title}")
         case ["table", name]:
-            out = pathlib.Path(_OUT.value)
-            print(make_table(name, _options(), out, _DATA_DIR.value, _JOBS.value))
+            checks.one_of("table", name, TABLES)
+            options, out = _options(TABLES[name].seeds), pathlib.Path(_OUT.value)
+            print(make_table(name, options, out, _DATA_DIR.value, _JOBS.value))
         case _:
             given = " ".join(arguments) or "nothing"
             raise app.UsageError(f"Expected 'list' or 'table NAME'; received {given!r}.")
 
 
-def _options() -> Options:
+def _options(n_seeds: int) -> Options:
     quirks = command_line.quirks(_QUIRKS.value)
     algorithms = None if _ALGORITHMS.value is None else tuple(_ALGORITHMS.value)
-    seeds = tuple(range(_SEEDS.value))
+    seeds = tuple(range(_SEEDS.value or n_seeds))
     return Options(_BUDGET.value, _PROTOCOL.value, quirks, seeds, algorithms)
 
 

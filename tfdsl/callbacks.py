@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from tfdsl import schedules
+from tfdsl.algorithms import NeuronPruning
 from tfdsl.optimizer import SparseOptimizer
 from tfdsl.report import report, sparse_optimizer_of
 
@@ -38,7 +39,8 @@ class SparsityLogger(keras.callbacks.Callback):
 
     Raises:
         ValueError: when made, for `every` below 1; when training starts, if the model is not
-            compiled with a `SparseOptimizer`; when it goes on, if the log has other columns.
+            compiled with a `SparseOptimizer` that makes masks; when it goes on, if the log has
+            other columns.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str], every: int = 1) -> None:
@@ -114,6 +116,11 @@ class SparsityLogger(keras.callbacks.Callback):
             raise ValueError(
                 "SparsityLogger logs the masks of a tfdsl.SparseOptimizer; the model is compiled "
                 f"with {self.model.optimizer!r}."
+            )
+        if isinstance(optimizer.algorithm, NeuronPruning):
+            raise ValueError(
+                f"SparsityLogger logs masks, and {type(optimizer.algorithm).__name__} prunes "
+                "neurons; tfdsl.report(model) says how many are in use."
             )
         return optimizer
 

@@ -69,7 +69,7 @@ class NeuronUpdates:
             )
         self._slots = {id(v): [s for s in slots if s.weight is v] for v in variables}
         # What an inner optimizer changes where there is no gradient has to be put back.
-        self._drifts = bool(inner.weight_decay) or any(s.is_moment for s in slots)
+        self._drifts = bool(inner.weight_decay) or inner.use_ema or any(s.is_moment for s in slots)
         self.has_begun = False
         self._orders = tf.function(self._new_orders, jit_compile=True, autograph=False)
 

@@ -6,6 +6,7 @@ an integer tensor inside the training step, so they are written in tensor operat
 
 import math
 import numbers
+from collections.abc import Iterable
 from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import keras
@@ -230,12 +231,21 @@ def check_count(name: str, value: int, least: int = 1) -> int:
     return int(value)
 
 
-def check_share(name: str, value: float) -> float:
-    """Returns `value` if it is a number in (0, 1]; else raises ValueError."""
+def check_counts(name: str, values: Iterable[int], least: int = 1) -> tuple[int, ...]:
+    """Returns `values` if all are whole numbers of at least `least`; else raises ValueError."""
+    if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
+        raise ValueError(f"`{name}` must be a list of whole numbers; received {values!r}.")
+    return tuple(check_count(name, value, least) for value in values)
+
+
+def check_share(
+    name: str, value: float, instead: str = " or a schedule (tfdsl.schedules)"
+) -> float:
+    """Returns `value` if it is a number in (0, 1]; else raises ValueError.
+
+    `instead` says in the message what else would do.
+    """
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not number or not 0.0 < value <= 1.0:
-        raise ValueError(
-            f"`{name}` must be a number in (0, 1] or a schedule (tfdsl.schedules); received "
-            f"{value!r}."
-        )
+        raise ValueError(f"`{name}` must be a number in (0, 1]{instead}; received {value!r}.")
     return float(value)

@@ -81,6 +81,7 @@ class Table:
         metrics: test metrics to show, the first is also drawn.
         notes: what a reader must know of them.
         budgets: those it has.
+        seeds: how many every run is made with if the caller does not say.
         kind: how it is written: "density" of runs by epochs, "stages" of runs in two stages.
     """
 
@@ -90,4 +91,5 @@ class Table:
     metrics: tuple[str, ...]
     notes: str
     budgets: tuple[str, ...] = ("short", "full")
+    seeds: int = 1
     kind: str = "density"

@@ -50,7 +50,7 @@ def test_the_cache_is_read_without_the_text_being_parsed_again(written, monkeypa
     assert_same(read(criteo.load(folder).split().train), read(first.split().train))
 
 
-@pytest.mark.parametrize("change", ["parameters", "source", "damage", "format"])
+@pytest.mark.parametrize("change", ["parameters", "source", "damage", "no JSON", "format"])
 def test_a_cache_of_something_else_is_not_reused(written, monkeypatch, change):
     lines = random_lines(70)
     folder, max_rows = written(lines), 50
@@ -61,6 +61,8 @@ def test_a_cache_of_something_else_is_not_reused(written, monkeypatch, change):
     elif change == "source":
         lines = random_lines(70, seed=1)
         written(lines)
+    elif change == "no JSON":
+        (made / "made.json").write_text("{")
     elif change == "damage":
         os.truncate(made / "day3.tfrecord", 40)
     else:

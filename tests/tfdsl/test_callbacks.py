@@ -179,4 +179,9 @@ def test_wrong_use_is_refused(tmp_path):
     model.compile("sgd", loss="mse")
     with pytest.raises(ValueError, match="SGD"):
         fit(model, tmp_path, epochs=1)
+    neurons = tfdsl.StructuredPruning(0.5, prune_step=1)
+    model = keras.Sequential([keras.Input((4,)), tfdsl.layers.PrunableMLP([4, 1])])
+    model.compile(tfdsl.SparseOptimizer("sgd", neurons), loss="mse")
+    with pytest.raises(ValueError, match=r"StructuredPruning prunes neurons; tfdsl\.report"):
+        fit(model, tmp_path, epochs=1)
     assert not list(tmp_path.iterdir())

@@ -56,12 +56,13 @@ def test_the_stretches_are_those_of_the_schedule_and_the_end_is_full_size():
     assert mlp.n_kept == (4, 3)
 
 
-@pytest.mark.parametrize("inner", ["sgd", "adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("inner", ["sgd", "ema", "adam", "adamw", "rmsprop"])
 def test_what_is_pruned_is_frozen_with_its_moments(inner):
-    model, mlp = make(inner=inner)
+    ema = keras.optimizers.SGD(0.1, use_ema=True, ema_overwrite_frequency=2)
+    model, mlp = make(inner=ema if inner == "ema" else inner)
     states = train(model)
     moments = [s.variable for w in (mlp.kernels[1],) for s in model.optimizer._updates._moments(w)]
-    assert len(moments) == {"sgd": 0, "adam": 2, "adamw": 2, "rmsprop": 1}[inner]
+    assert len(moments) == {"sgd": 0, "ema": 0, "adam": 2, "adamw": 2, "rmsprop": 1}[inner]
     for variable in (mlp.kernels[1], *moments):
         at = places(model, variable)
         before, after = states[PRUNE[0]][at], states[GROW[0]][at]
@@ -89,11 +90,13 @@ def test_pruning_moves_the_most_important_first_and_leaves_the_function_of_all()
     assert states
 
 
-def test_moments_move_with_their_neurons():
-    model, mlp = make()
+def test_all_that_optimizers_know_moves_with_its_neurons():
+    inner = keras.optimizers.Adam(use_ema=True, gradient_accumulation_steps=2)
+    model, mlp = make(inner=inner)
     train(model, end=PRUNE[0] - 1)
     updates = model.optimizer._updates
-    pairs = [(w, s.variable) for w in mlp.trainable_weights for s in updates._moments(w)]
+    pairs = [(w, s.variable) for w in mlp.trainable_weights for s in updates._slots[id(w)]]
+    assert len(pairs) == 4 * len(mlp.trainable_weights)  # two moments, average, accumulator
     before = [(w.numpy().ravel(), m.numpy().ravel()) for w, m in pairs]
     updates._prune({}, tf.constant(1, tf.int64))
     moved = False
@@ -102,6 +105,64 @@ def test_moments_move_with_their_neurons():
         assert ours == sorted(zip(old, old_moment, strict=True))
         moved |= bool((weight.numpy().ravel() != old).any())
     assert moved
+
+
+def test_steps_are_the_optimizers_where_gradients_are_accumulated():
+    inner = keras.optimizers.Adam(gradient_accumulation_steps=2)
+    algorithm = tfdsl.AlternateGrowthPruning(0.5, total_steps=10, cycles=2, final_share=0.2)
+    model, mlp = make(algorithm, inner)
+    states = train(model)
+    at = places(model, mlp.is_pruned)
+    prune, grow = algorithm.updates.prune, algorithm.updates.grow
+    expected = [n for p, g in zip(prune, grow, strict=True) for n in range(2 * p, 2 * g)]
+    assert [batch for batch, state in states.items() if state[at]] == expected
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_it_prunes_in_mixed_precision_and_in_several_steps_an_execution(precision):
+    keras.config.set_dtype_policy(precision)
+    try:
+        inner = keras.optimizers.LossScaleOptimizer(
+            tfdsl.SparseOptimizer("adam", tfdsl.StructuredPruning(0.5, prune_step=6)),
+            initial_scale=4.0,
+        )
+        model, mlp = make(None, inner, steps_per_execution=4)
+        states = train(model)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    at = places(model, mlp.is_pruned)
+    assert [bool(states[step][at]) for step in (4, 8, 12)] == [False, True, True]
+    kernel = places(model, mlp.kernels[1])
+    outside = np.ones((8, 6), bool)
+    outside[:4, :3] = False
+    np.testing.assert_array_equal(states[8][kernel][outside], states[20][kernel][outside])
+    assert (states[8][kernel][:4, :3] != states[20][kernel][:4, :3]).any()
+
+
+def test_what_was_traced_before_training_sees_what_is_pruned():
+    model, mlp = make(tfdsl.StructuredPruning(0.25, prune_step=3))
+    model.compile(
+        tfdsl.SparseOptimizer("adam", tfdsl.StructuredPruning(0.25, prune_step=3)),
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        jit_compile=False,
+    )  # which nobody has built
+    model.evaluate(X[0], Y[0], verbose=0)
+    model.predict(X[0], verbose=0)
+    train(model)
+    assert bool(mlp.is_pruned.numpy())
+    np.testing.assert_allclose(model.predict(X[0], verbose=0), model(X[0]), rtol=1e-4, atol=1e-6)
+    loss = float(model.loss(Y[0], model(X[0])))
+    assert model.evaluate(X[0], Y[0], verbose=0) == pytest.approx(loss, rel=1e-5)
+
+
+def test_weights_that_are_pruned_can_be_given_to_a_model_that_was_traced():
+    small, _ = make(tfdsl.StructuredPruning(0.25, prune_step=3), "sgd")
+    train(small)
+    model, _ = make(None, "sgd")
+    model.predict(X[0], verbose=0)
+    model.set_weights(small.get_weights())
+    found, expected = (m.predict(X[0], verbose=0) for m in (model, small))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("grow", ["restore", "fresh"])

@@ -1,6 +1,7 @@
 """Structured sparsity: which hidden neurons of an MLP are pruned, and when they grow back."""
 
 import math
+import numbers
 from collections.abc import Sequence
 from typing import Any, Self, TypeAlias
 
@@ -68,7 +69,7 @@ class NeuronPruning(schedules.Serializable):
     optimizer_state = "keep"
 
     def __init__(self, keep: float, importance: str = "magnitude", seed: int = 0) -> None:
-        self.keep = schedules.check_share("keep", keep)
+        self.keep = schedules.check_share("keep", keep, instead="")
         _check_one_of("importance", importance, IMPORTANCES)
         self.importance = importance
         self.seed = schedules.check_count("seed", seed, least=0)
@@ -149,7 +150,8 @@ class AlternateGrowthPruning(NeuronPruning):
     The training run is cycles of equal length, each a stretch at full size and then a pruned one,
     and a last stretch at full size. At the end of a pruned stretch all neurons come back. Defaults
     and details are this project's: the paper's abstract says no more than that growth and
-    structured pruning alternate and that capacity is not lost.
+    structured pruning alternate and that capacity is not lost. A model that is pruned already (one
+    that was saved so) is small until the first switch.
 
     Reference: Du et al., 2021, "Alternate Model Growth and Pruning for Efficient Training of
     Recommendation Systems", ICMLA, arXiv 2105.01064.
@@ -164,7 +166,8 @@ class AlternateGrowthPruning(NeuronPruning):
             "fresh", incoming weights drawn anew (Glorot uniform), outgoing ones and bias zero, so
             that the function does not change.
         optimizer_state: what becomes of the moments of neurons that come back, frozen meanwhile:
-            "keep", or "reset" to their starting value.
+            "keep", or "reset" to their starting value. (The masks' "mask", no moments off the
+            mask, has no meaning here: pruned neurons are none of the product.)
         **kwargs: `importance`, `seed`, see `NeuronPruning`.
 
     Raises:
@@ -189,9 +192,9 @@ class AlternateGrowthPruning(NeuronPruning):
         super().__init__(keep, **kwargs)
         self.total_steps = schedules.check_count("total_steps", total_steps)
         self.cycles = schedules.check_count("cycles", cycles)
-        if not 0.0 < pruned_share < 1.0:
+        if not _is_number(pruned_share) or not 0.0 < pruned_share < 1.0:
             raise ValueError(f"`pruned_share` must be in (0, 1); received {pruned_share!r}.")
-        if not 0.0 <= final_share < 1.0:
+        if not _is_number(final_share) or not 0.0 <= final_share < 1.0:
             raise ValueError(f"`final_share` must be in [0, 1); received {final_share!r}.")
         _check_one_of("grow", grow, GROWS)
         _check_one_of("optimizer_state", optimizer_state, NEURON_STATES)
@@ -219,6 +222,10 @@ class AlternateGrowthPruning(NeuronPruning):
 
 def _is_one_of(step: Tensor, steps: Sequence[int]) -> Tensor:
     return tf.reduce_any(tf.equal(tf.cast(step, tf.int64), tf.constant(steps, tf.int64)))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _check_one_of(name: str, value: str, known: Sequence[str]) -> None:

@@ -27,8 +27,10 @@ class PrunableMLP(keras.layers.Layer):
     one conditional, so that a switch compiles nothing. Kernels are of full size at all times:
     neurons that are pruned keep their values, get no gradient, and change nothing.
 
-    With `tfdsl.AlternateGrowthPruning` or `tfdsl.StructuredPruning`; under other optimizers it is
-    a stack of Dense.
+    `tfdsl.AlternateGrowthPruning` and `tfdsl.StructuredPruning` prune it; under other optimizers it
+    stays at the size it has. What was traced before it was known how many neurons are to stay (an
+    `evaluate` before `fit`) is as right as what was traced later, but computes pruned ones at full
+    size, with zeros; `compile` again to make it small.
 
     Args:
         units: outputs of each layer. The last one's are never pruned.
@@ -60,7 +62,7 @@ class PrunableMLP(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.units = tuple(schedules.check_count("units", n) for n in units)
+        self.units = schedules.check_counts("units", units)
         if not self.units:
             raise ValueError("`units` must name the outputs of at least one layer; received none.")
         several = isinstance(activations, Sequence) and not isinstance(activations, str)
@@ -80,6 +82,11 @@ class PrunableMLP(keras.layers.Layer):
         self.biases: list[keras.Variable] = []
         self.orders: list[keras.Variable] = []
         width = input_shape[-1]
+        if width is None:
+            raise ValueError(
+                f"The last axis of the inputs of {self.name!r} must be known; received the shape "
+                f"{input_shape}."
+            )
         for place, units in enumerate(self.units):
             kernel, bias = self.kernel_initializer, self.bias_initializer
             self.kernels.append(self._add("kernel", place, (width, units), kernel))
@@ -132,7 +139,7 @@ class PrunableMLP(keras.layers.Layer):
             ValueError: not one number for each hidden layer, more than there are, or others than
                 the layer is pruned to now.
         """
-        n_kept = tuple(schedules.check_count("n_kept", n) for n in n_kept)
+        n_kept = schedules.check_counts("n_kept", n_kept)
         if len(n_kept) != len(self.units) - 1 or any(
             k > n for k, n in zip(n_kept, self.units, strict=False)
         ):
@@ -157,15 +164,13 @@ class PrunableMLP(keras.layers.Layer):
 
     def is_active(self, weight: keras.Variable) -> tf.Tensor:
         """Returns which entries of a kernel or bias are in use now, bool, of the weight's shape."""
-        for kernel, bias, (rows, columns) in zip(
-            self.kernels, self.biases, self._small_shapes(), strict=True
-        ):
-            below = tf.range(bias.shape[0]) < columns
+        before = tf.ones([self.kernels[0].shape[0]], tf.bool)
+        for kernel, bias, active in zip(self.kernels, self.biases, self._active(), strict=True):
             if weight is bias:
-                return below | ~self.is_pruned.value
+                return active
             if weight is kernel:
-                inside = (tf.range(kernel.shape[0]) < rows)[:, None] & below
-                return inside | ~self.is_pruned.value
+                return before[:, None] & active
+            before = active
         raise ValueError(f"{weight.path!r} is no kernel or bias of the layer {self.name!r}.")
 
     def _small_shapes(self) -> list[tuple[int, int]]:
@@ -175,13 +180,22 @@ class PrunableMLP(keras.layers.Layer):
 
     # ---- computing ----------------------------------------------------------------------------
 
+    def _active(self) -> list[tf.Tensor]:
+        """Returns which neurons of each layer are in use now, bool (units,), by the variables."""
+        n_active = [*tf.unstack(tf.cast(self.n_active.value, tf.int32)), self.units[-1]]
+        return [
+            ~self.is_pruned.value | (tf.range(n) < active)
+            for n, active in zip(self.units, n_active, strict=True)
+        ]
+
     def call(self, inputs: Any) -> Any:
         """Returns the last layer's outputs, (..., units[-1])."""
-        if self.n_kept == self.units[:-1]:
-            return self._stack(inputs, self.kernels, self.biases)
         # Read out here: what a branch reads itself it also copies, for the gradient.
-        kernels = [tf.convert_to_tensor(kernel.value) for kernel in self.kernels]
-        biases = [tf.convert_to_tensor(bias.value) for bias in self.biases]
+        kernels = [tf.convert_to_tensor(kernel) for kernel in self.kernels]
+        biases = [tf.convert_to_tensor(bias) for bias in self.biases]
+        active = self._active()
+        if self.n_kept == self.units[:-1]:
+            return self._stack(inputs, kernels, biases, active)
 
         def small() -> Any:
             shapes = self._small_shapes()
@@ -189,11 +203,23 @@ class PrunableMLP(keras.layers.Layer):
             ends = [b[:columns] for b, (_, columns) in zip(biases, shapes, strict=True)]
             return self._stack(inputs, cut, ends)
 
-        return ops.cond(self.is_pruned.value, small, lambda: self._stack(inputs, kernels, biases))
+        # Sizes are part of a program, but weights of another size can be loaded afterwards.
+        is_same = tf.reduce_all(self.n_active.value == np.array(self.n_kept, np.uint32))
+        is_small = self.is_pruned.value & is_same
+        return ops.cond(is_small, small, lambda: self._stack(inputs, kernels, biases, active))
 
-    def _stack(self, x: Any, kernels: Sequence[Any], biases: Sequence[Any]) -> Any:
-        for kernel, bias, activation in zip(kernels, biases, self.activations, strict=True):
-            x = activation(ops.add(ops.matmul(x, kernel), bias))
+    def _stack(
+        self,
+        x: Any,
+        kernels: Sequence[Any],
+        biases: Sequence[Any],
+        active: Sequence[Any] | None = None,
+    ) -> Any:
+        last = len(kernels) - 1
+        for place, activation in enumerate(self.activations):
+            x = activation(ops.add(ops.matmul(x, kernels[place]), biases[place]))
+            if active is not None and place < last:
+                x = tf.where(active[place], x, tf.zeros_like(x))
         return x
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:

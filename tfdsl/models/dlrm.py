@@ -28,14 +28,16 @@ class DLRM(keras.Model):
     Criteo Kaggle: 13-512-256-64-16, embeddings of 16, 367-512-256-1.
 
     Args:
-        table_rows: for each categorical field how many ids it has.
+        table_rows: for each categorical field how many rows its table has. Ids are taken modulo
+            them, so that ids from a vocabulary are themselves, and hashes are hashed to rows.
         n_dense: dense features.
         width: width of the embeddings, and of the bottom MLP's output.
         bottom: hidden layers of the bottom MLP.
         top: hidden layers of the top MLP.
-        max_rows: no table has more rows than that; of more ids, those with one remainder share a
-            row (the script's --max-ind-range). None for no limit.
-        sparse_tables: whether the tables have a mask.
+        max_rows: no table has more rows than that (the script's --max-ind-range); None for no
+            limit.
+        sparse_tables: whether the tables have a mask. They are one variable, so its budget is
+            shared by all fields.
         seed: seed of the initial weights.
 
     Raises:
@@ -65,15 +67,17 @@ class DLRM(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.table_rows = tuple(schedules.check_count("table_rows", n) for n in table_rows)
+        self.table_rows = schedules.check_counts("table_rows", table_rows)
         if not self.table_rows:
             raise ValueError("`table_rows` must name the ids of at least one field; received none.")
         self.n_dense = schedules.check_count("n_dense", n_dense)
         self.width = schedules.check_count("width", width)
         if max_rows is not None:
             schedules.check_count("max_rows", max_rows)
-        self.bottom, self.top, self.max_rows = tuple(bottom), tuple(top), max_rows
-        self.sparse_tables, self.seed = sparse_tables, seed
+        self.bottom = schedules.check_counts("bottom", bottom)
+        self.top = schedules.check_counts("top", top)
+        self.max_rows, self.sparse_tables = max_rows, sparse_tables
+        self.seed = schedules.check_count("seed", seed, least=0)
         self._rows = np.minimum(self.table_rows, max_rows or max(self.table_rows))
         self._starts = np.cumsum(self._rows) - self._rows
         # All tables are one, so that a batch is one look-up.
@@ -81,8 +85,8 @@ class DLRM(keras.Model):
         self.tables = kind(
             int(self._rows.sum()), width, embeddings_initializer=self._initial_tables, name="tables"
         )
-        self.bottom_mlp = self._mlp([*self.bottom, width], ["relu"] * (len(bottom) + 1), "bottom")
-        self.top_mlp = self._mlp([*self.top, 1], [*["relu"] * len(top), None], "top")
+        self.bottom_mlp = self._mlp((*self.bottom, width), "relu", "bottom")
+        self.top_mlp = self._mlp((*self.top, 1), None, "top")
         self.interaction = keras_rs.layers.DotInteraction()
         n_vectors = len(self.table_rows) + 1
         self.tables.build()
@@ -90,7 +94,8 @@ class DLRM(keras.Model):
         self.top_mlp.build((None, width + n_vectors * (n_vectors - 1) // 2))
         self.built = True
 
-    def _mlp(self, units: list[int], activations: list[str | None], name: str) -> PrunableMLP:
+    def _mlp(self, units: Sequence[int], last: str | None, name: str) -> PrunableMLP:
+        activations = [*["relu"] * (len(units) - 1), last]
         seed = self.seed + (1000 if name == "top" else 0)
         initializer = keras.initializers.GlorotNormal(seed=seed)
         return PrunableMLP(units, activations, kernel_initializer=initializer, name=name)
@@ -105,6 +110,14 @@ class DLRM(keras.Model):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Returns logits, (batch, 1)."""
         dense, categorical = inputs
+        for name, x, n in (
+            ("dense", dense, self.n_dense),
+            ("categorical", categorical, len(self.table_rows)),
+        ):
+            if len(x.shape) != 2 or x.shape[1] not in (n, None):
+                raise ValueError(
+                    f"`{name}` must have shape (batch, {n}); received {tuple(x.shape)}."
+                )
         # The remainder comes first: ids can be hashes of 64 bits.
         ids = ops.cast(ops.cast(categorical, "int64") % self._rows, "int32")
         rows = self.tables(ids + self._starts.astype(np.int32))

@@ -90,7 +90,9 @@ def test_it_is_saved_and_made_again(algorithm):
     ("make", "message"),
     [
         (lambda: AlternateGrowthPruning(0.0, total_steps=99), "`keep`.*received 0.0"),
-        (lambda: AlternateGrowthPruning(1.5, total_steps=99), "`keep`.*received 1.5"),
+        (lambda: AlternateGrowthPruning(1.5, total_steps=99), r"in \(0, 1\]; received 1.5"),
+        (lambda: AlternateGrowthPruning(total_steps=99, pruned_share="x"), "share`.*received 'x'"),
+        (lambda: AlternateGrowthPruning(total_steps=99, final_share=None), "received None"),
         (lambda: AlternateGrowthPruning(total_steps=0), "`total_steps`.*received 0"),
         (lambda: AlternateGrowthPruning(total_steps=99, cycles=0), "`cycles`.*received 0"),
         (lambda: AlternateGrowthPruning(total_steps=99, pruned_share=1.0), "`pruned_share`.*1.0"),

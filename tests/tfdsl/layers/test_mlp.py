@@ -54,9 +54,21 @@ def test_pruned_it_is_the_stack_of_its_first_neurons(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_is_pruned_gets_no_gradient(mode):
-    layer = make((4, 3))
-    layer.is_pruned.assign(True)
+@pytest.mark.parametrize("traced_with", [(8, 6), (4, 3)])
+def test_what_was_traced_for_other_sizes_is_right(mode, traced_with):
+    layer = make(traced_with)
+    run = MODES[mode](layer)
+    run(X)
+    layer.set_n_kept((2, 5))
+    for is_pruned, sizes in ((True, (2, 5, 2)), (False, (8, 6, 2))):
+        layer.is_pruned.assign(is_pruned)
+        np.testing.assert_allclose(run(X), dense_of(layer, sizes)(X), rtol=1e-5)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("traced_with", [(8, 6), (4, 3)])
+def test_what_is_pruned_gets_no_gradient(mode, traced_with):
+    layer = make(traced_with)
     small = dense_of(layer, (4, 3, 2))
 
     def gradients(of, weights):
@@ -65,7 +77,11 @@ def test_what_is_pruned_gets_no_gradient(mode):
         return tape.gradient(loss, weights)
 
     weights = [v.value for pair in zip(layer.kernels, layer.biases, strict=True) for v in pair]
-    ours = MODES[mode](lambda: gradients(layer, weights))()
+    run = MODES[mode](lambda: gradients(layer, weights))
+    run()
+    layer.set_n_kept((4, 3))
+    layer.is_pruned.assign(True)
+    ours = run()
     theirs = gradients(small, [v.value for v in small.trainable_weights])
     for weight, grad, expected in zip(layer.trainable_weights, ours, theirs, strict=True):
         inside = tuple(slice(n) for n in expected.shape)
@@ -153,6 +169,8 @@ def test_seeded_kernels_of_one_shape_differ():
     [
         (lambda: PrunableMLP([]), "at least one layer; received none"),
         (lambda: PrunableMLP([4, 0]), "`units`.*received 0"),
+        (lambda: PrunableMLP(5), "`units` must be a list of whole numbers; received 5"),
+        (lambda: PrunableMLP([4]).build((None, None)), r"last axis.*received the shape \(None, No"),
         (lambda: PrunableMLP([4, 2], ["relu"]), "one for each of 2; received 1"),
         (lambda: make((4,)), r"at most the units \(8, 6\).*received \(4,\)"),
         (lambda: make((9, 6)), r"at most the units \(8, 6\).*received \(9, 6\)"),

@@ -134,9 +134,25 @@ def test_gradients_of_the_tables_stay_sparse():
         ({"n_dense": 0}, "`n_dense`.*received 0"),
         ({"width": 0}, "`width`.*received 0"),
         ({"max_rows": 0}, "`max_rows`.*received 0"),
-        ({"bottom": (4, 0)}, "`units`.*received 0"),
+        ({"bottom": (4, 0)}, "`bottom`.*received 0"),
+        ({"top": 5}, "`top` must be a list of whole numbers; received 5"),
+        ({"table_rows": 5}, "`table_rows` must be a list of whole numbers; received 5"),
+        ({"seed": -1}, "`seed`.*received -1"),
     ],
 )
 def test_a_bad_argument_is_refused_with_its_value(arguments, message):
     with pytest.raises(ValueError, match=message):
         DLRM(**({"table_rows": [3, 4]} | arguments))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ((DENSE, IDS[:, :1]), r"`categorical` must have shape \(batch, 3\); received \(256, 1\)"),
+        ((DENSE, IDS[:, 0]), r"`categorical` must have shape \(batch, 3\); received \(256,\)"),
+        ((DENSE[:, :3], IDS), r"`dense` must have shape \(batch, 4\); received \(256, 3\)"),
+    ],
+)
+def test_inputs_of_another_width_are_refused(inputs, message):
+    with pytest.raises(ValueError, match=message):
+        DLRM(ROWS, **SMALL)(inputs)
