@@ -10,6 +10,7 @@ first lines (what it does depends on no line before). Ratios are of the medians.
 the cores given.
 """
 
+import json
 import os
 import pathlib
 import statistics
@@ -28,6 +29,7 @@ _BATCH, _TABLE_ROWS = 4096, 100_000
 _ROWS = flags.DEFINE_integer("rows", 500_000, "Rows in the file.", lower_bound=7 * _BATCH)
 _PLAIN_ROWS = flags.DEFINE_integer("plain_rows", 100_000, "Rows that the plain reader reads.")
 _TURNS = flags.DEFINE_integer("turns", 3, "How often each is timed.", lower_bound=1)
+_OUT = flags.DEFINE_string("out", None, "JSON file for the figures.")
 _CORES = flags.DEFINE_integer("cores", 2, "Cores that everything runs on.", lower_bound=1)
 _DRAWN = 50_000  # rows drawn; the file has them again and again
 
@@ -117,6 +119,9 @@ def main(argv: list[str]) -> None:
             f"{name}: {middle:,.0f} rows a second ({min(values):,.0f} to {max(values):,.0f}), "
             f"{middle / plain:.1f} times the plain reader's"
         )
+    if _OUT.value:
+        content = {"rows": n_rows, "cores": len(cores), "rows_a_second": rates, "environment": made}
+        pathlib.Path(_OUT.value).write_text(json.dumps(content, indent=2) + "\n")
 
 
 if __name__ == "__main__":

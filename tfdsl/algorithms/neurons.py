@@ -76,7 +76,7 @@ class NeuronPruning(schedules.Serializable):
 
     def n_kept(self, n: int) -> int:
         """Returns how many of a layer's `n` neurons stay."""
-        return math.ceil(round(self.keep * n, 6))  # 0.1 * 30 is a bit more than 3
+        return max(math.ceil(round(self.keep * n, 6)), 1)  # 0.1 * 30 is a bit more than 3
 
     def order(
         self, incoming: Tensor, outgoing: Tensor, gradient: Tensor | None, seed: Tensor

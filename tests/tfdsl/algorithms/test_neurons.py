@@ -38,7 +38,8 @@ def test_pruned_steps_are_those_between_a_switch_and_the_next(algorithm):
 
 
 @pytest.mark.parametrize(
-    ("keep", "n", "kept"), [(0.5, 8, 4), (0.5, 7, 4), (0.1, 30, 3), (0.01, 5, 1), (1.0, 6, 6)]
+    ("keep", "n", "kept"),
+    [(0.5, 8, 4), (0.5, 7, 4), (0.1, 30, 3), (0.01, 5, 1), (1e-9, 5, 1), (1.0, 6, 6)],
 )
 def test_the_count_of_neurons_is_rounded_up(keep, n, kept):
     assert StructuredPruning(keep, prune_step=1).n_kept(n) == kept
