@@ -57,6 +57,7 @@ def run_until(n_saved, folder, monkeypatch):
 
 
 def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path, monkeypatch, whole):
+    monkeypatch.setattr(stages, "AT_ONCE", 3)  # however many steps an execution takes
     # Inside the second pruned stretch, and then between two later days.
     assert run_until(5, tmp_path, monkeypatch) is True
     assert run_until(6, tmp_path, monkeypatch) is False

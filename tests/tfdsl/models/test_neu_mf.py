@@ -98,7 +98,7 @@ def test_it_trains_in_mixed_precision(regularization):
     for policy in ("mixed_bfloat16", "float32"):
         keras.config.set_dtype_policy(policy)
         try:
-            model = trained(regularization=regularization)
+            model = trained(regularization=regularization, hidden=(8,))
         finally:
             keras.config.set_dtype_policy("float32")
         losses.append(model.history.history["loss"][0])
