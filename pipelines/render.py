@@ -48,6 +48,16 @@ def made_with(results: Sequence[dict[str, Any]]) -> str:
     )
 
 
+def begin(title: str, head: Sequence[str]) -> list[str]:
+    """Returns the first lines of a table."""
+    return [f"# {title}", "", row(head), row(["---"] * len(head))]
+
+
+def without_data(cells: Sequence[str], head: Sequence[str]) -> str:
+    """Returns a row that has its first cells alone, for there is no data."""
+    return row([*cells, NO_DATA, *[""] * (len(head) - len(cells) - 1)])
+
+
 def row(cells: Sequence[str]) -> str:
     """Returns a line of a table."""
     return "| " + " | ".join(cells) + " |"

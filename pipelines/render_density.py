@@ -25,12 +25,12 @@ def markdown(table: Table, results: Sequence[dict[str, Any]]) -> str:
     """Returns the table in Markdown: a row a configuration, mean (and spread) over its seeds."""
     made = [result for result in results if "missing" not in result]
     head = ["algorithm", "density", "actual", *table.metrics, "best epoch", "parameters", "s"]
-    lines = [f"# {table.title}", "", render.row(head), render.row(["---"] * len(head))]
+    lines = render.begin(table.title, head)
     for runs in render.group(results):
         config = runs[0]["config"]
         cells = [config["algorithm"], f"{config['density']:g}"]
         if "missing" in runs[0]:
-            lines.append(render.row([*cells, render.NO_DATA, *[""] * (len(head) - 3)]))
+            lines.append(render.without_data(cells, head))
             continue
         report = runs[0]["report"]
         cells.append(f"{report['density']:.3f}")

@@ -26,14 +26,14 @@ def markdown(table: Table, results: Sequence[dict[str, Any]]) -> str:
     costs = ("theoretical FLOPs", "realised FLOPs", "step time", "later days' FLOPs")
     quality = (*table.metrics, "logloss on later days")
     head = ["algorithm", "keep", "seeds", *quality, *costs, "parameters"]
-    lines = [f"# {table.title}", "", render.row(head), render.row(["---"] * len(head))]
+    lines = render.begin(table.title, head)
     rows = render.group(results)
     dense = _dense(made)
     for runs in rows:
         config = runs[0]["config"]
         cells = [config["algorithm"], f"{config['density']:g}"]
         if "missing" in runs[0]:
-            lines.append(render.row([*cells, render.NO_DATA, *[""] * (len(head) - 3)]))
+            lines.append(render.without_data(cells, head))
             continue
         cells.append(str(len(runs)))
         cells += [render.spread([run["test"][metric] for run in runs]) for metric in table.metrics]

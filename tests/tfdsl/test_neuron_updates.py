@@ -4,47 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_mlps import AMGP, GROW, PRUNE, X, Y, make, places, train
 
 import tfdsl
-from tfdsl.layers import PrunableMLP
-
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(40, 16, 5)).astype(np.float32)
-Y = (X[:, :, :1] * X[:, :, 1:2] > 0).astype(np.float32)
-AMGP = tfdsl.AlternateGrowthPruning(0.5, total_steps=20, cycles=2, final_share=0.2)
-PRUNE, GROW = AMGP.updates.prune, AMGP.updates.grow  # (2, 10), (8, 16)
-
-
-def make(algorithm=AMGP, inner="adam", **compiled):
-    keras.utils.set_random_seed(2)
-    inputs = keras.Input((5,))
-    initializer = keras.initializers.GlorotUniform(seed=1)
-    mlp = PrunableMLP([8, 6, 1], ["relu", "relu", None], kernel_initializer=initializer)
-    model = keras.Model(inputs, mlp(inputs))
-    optimizer = algorithm and tfdsl.SparseOptimizer(inner, algorithm)
-    loss = keras.losses.BinaryCrossentropy(from_logits=True)
-    model.compile(optimizer or inner, loss=loss, **({"jit_compile": False} | compiled))
-    model.optimizer.build(model.trainable_variables)
-    return model, mlp
-
-
-def train(model, first=0, end=20, x=X):
-    """Trains on batches first .. end - 1 and returns the state after each, by number of steps."""
-    states = {}
-
-    class After(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            variables = (*model.variables, *model.optimizer.variables)
-            states[first + batch + 1] = [v.numpy() for v in variables]
-
-    data = tf.data.Dataset.from_tensor_slices((x[first:end], Y[first:end]))
-    model.fit(data, verbose=0, callbacks=[After()])
-    return states
-
-
-def places(model, variable):
-    everything = (*model.variables, *model.optimizer.variables)
-    return next(i for i, v in enumerate(everything) if v is variable)
 
 
 def test_the_stretches_are_those_of_the_schedule_and_the_end_is_full_size():
@@ -107,64 +69,6 @@ def test_all_that_optimizers_know_moves_with_its_neurons():
     assert moved
 
 
-def test_steps_are_the_optimizers_where_gradients_are_accumulated():
-    inner = keras.optimizers.Adam(gradient_accumulation_steps=2)
-    algorithm = tfdsl.AlternateGrowthPruning(0.5, total_steps=10, cycles=2, final_share=0.2)
-    model, mlp = make(algorithm, inner)
-    states = train(model)
-    at = places(model, mlp.is_pruned)
-    prune, grow = algorithm.updates.prune, algorithm.updates.grow
-    expected = [n for p, g in zip(prune, grow, strict=True) for n in range(2 * p, 2 * g)]
-    assert [batch for batch, state in states.items() if state[at]] == expected
-
-
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_it_prunes_in_mixed_precision_and_in_several_steps_an_execution(precision):
-    keras.config.set_dtype_policy(precision)
-    try:
-        inner = keras.optimizers.LossScaleOptimizer(
-            tfdsl.SparseOptimizer("adam", tfdsl.StructuredPruning(0.5, prune_step=6)),
-            initial_scale=4.0,
-        )
-        model, mlp = make(None, inner, steps_per_execution=4)
-        states = train(model)
-    finally:
-        keras.config.set_dtype_policy("float32")
-    at = places(model, mlp.is_pruned)
-    assert [bool(states[step][at]) for step in (4, 8, 12)] == [False, True, True]
-    kernel = places(model, mlp.kernels[1])
-    outside = np.ones((8, 6), bool)
-    outside[:4, :3] = False
-    np.testing.assert_array_equal(states[8][kernel][outside], states[20][kernel][outside])
-    assert (states[8][kernel][:4, :3] != states[20][kernel][:4, :3]).any()
-
-
-def test_what_was_traced_before_training_sees_what_is_pruned():
-    model, mlp = make(tfdsl.StructuredPruning(0.25, prune_step=3))
-    model.compile(
-        tfdsl.SparseOptimizer("adam", tfdsl.StructuredPruning(0.25, prune_step=3)),
-        loss=keras.losses.BinaryCrossentropy(from_logits=True),
-        jit_compile=False,
-    )  # which nobody has built
-    model.evaluate(X[0], Y[0], verbose=0)
-    model.predict(X[0], verbose=0)
-    train(model)
-    assert bool(mlp.is_pruned.numpy())
-    np.testing.assert_allclose(model.predict(X[0], verbose=0), model(X[0]), rtol=1e-4, atol=1e-6)
-    loss = float(model.loss(Y[0], model(X[0])))
-    assert model.evaluate(X[0], Y[0], verbose=0) == pytest.approx(loss, rel=1e-5)
-
-
-def test_weights_that_are_pruned_can_be_given_to_a_model_that_was_traced():
-    small, _ = make(tfdsl.StructuredPruning(0.25, prune_step=3), "sgd")
-    train(small)
-    model, _ = make(None, "sgd")
-    model.predict(X[0], verbose=0)
-    model.set_weights(small.get_weights())
-    found, expected = (m.predict(X[0], verbose=0) for m in (model, small))
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
-
-
 @pytest.mark.parametrize("grow", ["restore", "fresh"])
 def test_what_comes_back(grow):
     algorithm = tfdsl.AlternateGrowthPruning(
@@ -192,26 +96,6 @@ def test_what_comes_back(grow):
     assert (mlp.biases[1].numpy()[3:] == 0).all()
 
 
-def test_every_mode_makes_the_same_choice():
-    orders = []
-    for compiled in ({"jit_compile": True}, {}, {"run_eagerly": True}):
-        model, mlp = make(**compiled)
-        train(model)
-        orders.append([o.numpy().tolist() for o in mlp.orders])
-    assert orders[0] == orders[1] == orders[2]
-    assert orders[0][0] != sorted(orders[0][0])
-
-
-def test_with_all_kept_it_is_the_inner_optimizer_to_the_bit():
-    algorithm = tfdsl.AlternateGrowthPruning(1.0, total_steps=20, cycles=2, final_share=0.2)
-    xla = {"jit_compile": True}
-    (ours, mlp), (plain, dense) = make(algorithm, **xla), make(None, **xla)
-    train(ours)
-    train(plain)
-    for a, b in zip(mlp.kernels, dense.kernels, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 def test_a_gradient_that_is_not_finite_changes_nothing_and_the_switch_waits_for_no_one():
     x = X.copy()
     x[4, 0, 0] = np.nan
@@ -224,38 +108,6 @@ def test_a_gradient_that_is_not_finite_changes_nothing_and_the_switch_waits_for_
     at = places(model, mlp.is_pruned)  # the optimizer's steps count, not the batches
     assert next(s for s in states if states[s][at]) == PRUNE[0]
     assert not states[GROW[0] + 1][at] and states[GROW[0]][at]
-
-
-def test_a_switch_compiles_nothing():
-    model, _ = make(jit_compile=True)
-    model.train_function = None
-    traces, step = [], model.train_step
-
-    def counted(data):
-        traces.append(1)
-        return step(data)
-
-    model.train_step = counted
-    train(model)
-    assert len(traces) == 1
-
-
-@pytest.mark.parametrize("kind", ["model.keras", "checkpoint"])
-def test_a_run_that_stops_inside_a_pruned_stretch_goes_on_with_the_same_bits(kind, tmp_path):
-    model, _ = make()
-    train(model, end=12)
-    path = str(tmp_path / kind)
-    if kind == "model.keras":
-        model.save(path)
-        again = keras.models.load_model(path)
-    else:
-        again, _ = make()
-        saved = tf.train.Checkpoint(model=model, optimizer=model.optimizer).save(path)
-        tf.train.Checkpoint(model=again, optimizer=again.optimizer).restore(saved)
-    assert bool(again.layers[-1].is_pruned.numpy())
-    whole, parts = train(model, 12)[20], train(again, 12)[20]
-    for ours, theirs in zip(parts, whole, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_pruned_once_it_stays_small():
@@ -302,12 +154,3 @@ def test_a_layer_that_is_trained_in_part_is_refused():
 def test_an_optimizer_that_knows_only_rows_and_columns_is_refused():
     with pytest.raises(ValueError, match=r"under 'adafactor': it keeps '\w+', which is not of"):
         make(inner="adafactor")
-
-
-def test_a_model_that_is_built_by_its_first_step_is_pruned_as_well():
-    model = keras.Sequential([PrunableMLP([8, 6, 1], ["relu", "relu", None])])
-    optimizer = tfdsl.SparseOptimizer("sgd", tfdsl.StructuredPruning(0.5, prune_step=0))
-    model.compile(optimizer, loss=keras.losses.BinaryCrossentropy(from_logits=True))
-    train(model, end=2)
-    assert model.layers[0].n_kept == (4, 3)
-    assert bool(model.layers[0].is_pruned.numpy())
