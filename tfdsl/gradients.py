@@ -8,13 +8,24 @@ import tensorflow as tf
 Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices
 
 
+_SMALL = 1 << 20  # entries; the gradients of most layers
+
+
 def all_finite(gradients: Sequence[Gradient]) -> tf.Tensor:
     """Returns a boolean scalar: is no entry of any gradient infinite or not a number?"""
-    return tf.reduce_all(tf.stack([_is_finite(g) for g in gradients]))
+    values = [g.values if isinstance(g, tf.IndexedSlices) else g for g in gradients]
+    if tf.config.list_logical_devices("GPU"):
+        # There each gradient's check is two kernels that last longer to start than to run: small
+        # gradients are put one after the other, and checked as one.
+        small = [v for v in values if (v.shape.num_elements() or 0) <= _SMALL]
+        values = [v for v in values if (v.shape.num_elements() or 0) > _SMALL]
+        for dtype in dict.fromkeys(v.dtype for v in small):
+            rows = [tf.reshape(v, [-1]) for v in small if v.dtype == dtype]
+            values.append(tf.concat(rows, axis=0))
+    return tf.reduce_all(tf.stack([_is_finite(v) for v in values]))
 
 
-def _is_finite(gradient: Gradient) -> tf.Tensor:
-    values = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+def _is_finite(values: tf.Tensor) -> tf.Tensor:
     if values.shape.rank < 2:
         return tf.reduce_all(tf.math.is_finite(values))
     # A product with zeros is 0 for finite entries, NaN for others, and runs at the speed of a

@@ -64,3 +64,24 @@ def test_taken_rows_have_the_gradient_of_a_gather(mode):
 
     np.testing.assert_array_equal(gradients.take_rows(table, at), tf.gather(table, at))
     np.testing.assert_allclose(gradient(gradients.take_rows), gradient(tf.gather), atol=1e-5)
+
+
+@pytest.mark.parametrize("devices", [[], ["a GPU"]], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("mode", MODES)
+def test_one_entry_that_is_not_finite_is_found_in_any_gradient(mode, devices, monkeypatch):
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: devices)
+    monkeypatch.setattr(gradients, "_SMALL", 50)
+    shapes = [(3, 4), (), (7,), (2, 3, 4), (20, 10)]
+    check = MODES[mode](gradients.all_finite)
+
+    def found(values):
+        tensors = [tf.constant(v, tf.float16 if v.ndim == 3 else tf.float32) for v in values]
+        rows = tf.IndexedSlices(tensors[0], tf.constant([5, 1, 5]), tf.constant([9, 4]))
+        return bool(check([rows, *tensors[1:]]))
+
+    values = [RNG.standard_normal(shape) for shape in shapes]
+    assert found(values)
+    for place, wrong in enumerate([np.nan, np.inf, -np.inf, np.nan, np.inf]):
+        broken = [np.copy(v) for v in values]
+        broken[place][tuple(-1 for _ in shapes[place])] = wrong
+        assert not found(broken)
