@@ -1,6 +1,15 @@
 """tfdsl: recommenders that are sparse from the first step, on Keras 3 and TensorFlow."""
 
-from tfdsl import algorithms, callbacks, click_evaluation, evaluation, layers, models, schedules
+from tfdsl import (
+    algorithms,
+    callbacks,
+    click_evaluation,
+    evaluation,
+    export,
+    layers,
+    models,
+    schedules,
+)
 from tfdsl.algorithms import (
     DSL,
     SET,
@@ -31,6 +40,7 @@ __all__ = [
     "callbacks",
     "click_evaluation",
     "evaluation",
+    "export",
     "layers",
     "models",
     "report",

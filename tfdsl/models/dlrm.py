@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import keras_rs
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from tfdsl import schedules
@@ -124,6 +125,15 @@ class DLRM(keras.Model):
         low = self.bottom_mlp(dense)
         products = self.interaction([low, *ops.unstack(rows, axis=1)])
         return self.top_mlp(ops.concatenate([low, products], axis=1))
+
+    @property
+    def input_signature(self) -> tuple[tf.TensorSpec, tf.TensorSpec]:
+        """What an export takes: (dense, categorical)."""
+        n = len(self.table_rows)
+        return (
+            tf.TensorSpec((None, self.n_dense), tf.float32, "dense"),
+            tf.TensorSpec((None, n), tf.int64, "categorical"),
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

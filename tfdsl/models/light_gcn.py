@@ -98,13 +98,20 @@ class LightGCN(RankingModel):
         self.nodes.build()
         self._propagation: Propagation | None = None
         if interactions is not None:
-            self._set_graph(interactions.indptr, interactions.indices)
+            self.set_graph(interactions.indptr, interactions.indices)
         self.built = True
 
-    def _set_graph(self, indptr: Any, indices: Any) -> None:
+    def set_graph(self, indptr: Any, indices: Any) -> None:
+        """Sets the interactions, as row starts and columns of a CSR matrix [users, items]."""
         self._indptr, self._indices = np.asarray(indptr, np.int64), np.asarray(indices, np.int32)
         both = bipartite(self._indptr, self._indices, self.n_items)
         self._propagation = Propagation(*both, self.gather)
+
+    @property
+    def graph(self) -> tuple[np.ndarray, np.ndarray]:
+        """The interactions, as row starts and columns of a CSR matrix [users, items]."""
+        _ = self.propagation  # raises where there is none
+        return self._indptr, self._indices
 
     @property
     def propagation(self) -> Propagation:
@@ -151,14 +158,14 @@ class LightGCN(RankingModel):
 
     def save_assets(self, inner_path: str) -> None:
         """Writes the graph into a `.keras` file."""
-        _ = self.propagation  # raises where there is none
+        indptr, indices = self.graph
         path = pathlib.Path(inner_path) / _GRAPH_FILE
-        np.savez_compressed(path, indptr=self._indptr, indices=self._indices)
+        np.savez_compressed(path, indptr=indptr, indices=indices)
 
     def load_assets(self, inner_path: str) -> None:
         """Reads the graph from a `.keras` file."""
         with np.load(pathlib.Path(inner_path) / _GRAPH_FILE) as graph:
-            self._set_graph(graph["indptr"], graph["indices"])
+            self.set_graph(graph["indptr"], graph["indices"])
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, but for the graph, which is an asset."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from tfdsl import schedules
@@ -128,6 +129,11 @@ class MultVAE(keras.Model):
         mean, log_variance = ops.cast(mean, "float32"), ops.cast(log_variance, "float32")
         kl = 0.5 * ops.sum(ops.exp(log_variance) + ops.square(mean) - 1.0 - log_variance, axis=-1)
         self.add_loss(self.beta * risen * ops.mean(kl))
+
+    @property
+    def input_signature(self) -> tf.TensorSpec:
+        """What an export takes."""
+        return tf.TensorSpec((None, self.n_items), tf.float32, "items")
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

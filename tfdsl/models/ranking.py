@@ -83,6 +83,14 @@ class RankingModel(keras.Model):
         tf.while_loop(lambda place: place < tf.size(numbers), step, (tf.constant(0),))
         return self.get_metrics_result()
 
+    @property
+    def input_signature(self) -> tuple[tf.TensorSpec, tf.TensorSpec]:
+        """What an export takes: (users, items)."""
+        return (
+            tf.TensorSpec((None,), tf.int64, "users"),
+            tf.TensorSpec((None, None), tf.int64, "items"),
+        )
+
     def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
         """Returns what a symbolic call gives: scores are of the items' shape."""
         return keras.KerasTensor(inputs[1].shape, dtype=self.compute_dtype)

@@ -1,0 +1,137 @@
+"""LightGCN's embeddings in an export: propagated before it is written, or when it is loaded."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfdsl.export import packing
+from tfdsl.export.stored import Stored, StoredRows
+from tfdsl.export.weights import Weights
+from tfdsl.models import LightGCN
+
+GRAPH = "graph"
+Rows = Callable[[tf.Tensor], tf.Tensor]
+
+
+def embeddings(model: LightGCN, weights: Weights) -> Rows:
+    """Returns a function from nodes, users first, to their propagated embeddings.
+
+    What is stored is, of "dense" storage, the propagated table, which averaging over neighbours has
+    filled in; else the table before it, and the graph, and it is propagated when it is loaded.
+    """
+    if weights.storage == "dense":
+        return weights.add(f"{model.nodes.name}/propagated", _numpy(model.embeddings())).rows
+    graph = weights.add_packed(GRAPH, packing.pack_pattern(*model.graph, model.n_items))
+    assert isinstance(graph, StoredRows)
+    nodes = weights.of(model.nodes.embeddings)
+    name = _digest(nodes, graph)
+    table = Propagated(nodes, graph, model.n_layers, model.gather, name)
+    weights.others.append(table)
+    return table.rows
+
+
+class Propagated(tf.saved_model.experimental.TrackableResource):
+    """The propagated table: computed and kept when the SavedModel is loaded, not written.
+
+    Args:
+        nodes: the table before, (users + items, width).
+        graph: the interactions, a pattern (users, items).
+        layers: how often it is propagated.
+        gather: dtype of what is passed on, see `LightGCN`.
+        name: another one for every content: what is loaded under one name is one table.
+    """
+
+    def __init__(
+        self, nodes: Stored, graph: StoredRows, layers: int, gather: str, name: str
+    ) -> None:
+        super().__init__()
+        self.nodes, self.graph = nodes, graph
+        self._layers, self._gather, self._name = layers, tf.as_dtype(gather), name
+
+    def rows(self, nodes: tf.Tensor) -> tf.Tensor:
+        """Returns the embeddings of some nodes."""
+        return tf.raw_ops.ResourceGather(
+            resource=self.resource_handle, indices=nodes, dtype=tf.float32
+        )
+
+    def table(self) -> tf.Tensor:
+        """Returns all embeddings, (users + items, width)."""
+        return tf.raw_ops.ReadVariableOp(resource=self.resource_handle, dtype=tf.float32)
+
+    # What TensorFlow calls when the SavedModel is loaded, by its names.
+
+    def _create_resource(self) -> tf.Tensor:
+        return tf.raw_ops.VarHandleOp(
+            dtype=tf.float32, shape=self.nodes.shape, shared_name=self._name
+        )
+
+    def _initialize(self) -> None:
+        tf.raw_ops.AssignVariableOp(resource=self.resource_handle, value=self._propagate())
+
+    def _destroy_resource(self) -> None:
+        tf.raw_ops.DestroyResourceOp(resource=self.resource_handle)
+
+    def _propagate(self) -> tf.Tensor:
+        """Returns the mean of x, A x, A A x, ..., in the order of sums that `Propagation` has."""
+        own = tf.cast(self.nodes.value(), tf.float32)
+        n_users = self.graph.shape[0]
+        users, items = tf.unstack(self.graph.coordinates(), axis=1)
+        degrees = [
+            tf.math.unsorted_segment_sum(tf.ones_like(ids, tf.float32), ids, n)
+            for ids, n in zip((users, items), self.graph.shape, strict=True)
+        ]
+        degree = tf.cast(tf.concat(degrees, axis=0), tf.float64)[:, None]
+        is_linked = degree > 0
+        scale = tf.where(is_linked, tf.cast(degree**-0.5, tf.float32), 0)
+        matrix = tf.raw_ops.SparseTensorToCSRSparseMatrix(
+            indices=tf.stack([users, items], axis=1),
+            values=tf.ones_like(users, tf.float32),
+            dense_shape=tf.constant(self.graph.shape, tf.int64),
+        )
+        rows = scaled = scale * own
+        rows = tf.cast(rows, self._gather)
+        for _ in range(self._layers):
+            passed = tf.cast(rows, tf.float32)
+            sums = [
+                tf.raw_ops.SparseMatrixMatMul(a=matrix, b=passed[n_users:]),
+                tf.raw_ops.SparseMatrixMatMul(a=matrix, b=passed[:n_users], transpose_a=True),
+            ]
+            product = scale * tf.concat(sums, axis=0)
+            rows = tf.cast(scaled + scale * product, self._gather)
+        total = tf.math.divide_no_nan(tf.cast(rows, tf.float32), scale)
+        return tf.where(is_linked, total, own) / (self._layers + 1)
+
+
+def call(model: LightGCN, weights: Weights) -> Callable[..., Any]:
+    """Returns what the model computes, from stored embeddings."""
+
+    def scores(inputs: Any, **_: Any) -> tf.Tensor:
+        rows = weights.once(model, lambda: embeddings(model, weights))
+        users, items = (tf.cast(ids, tf.int64) for ids in inputs)
+        # Users and items have one table: the next row is somebody else's.
+        users, items = _known(users, model.n_users), _known(items, model.n_items)
+        return tf.linalg.matvec(rows(items + model.n_users), rows(users))
+
+    return scores
+
+
+def _known(ids: tf.Tensor, n: int) -> tf.Tensor:
+    checks = [tf.debugging.assert_non_negative(ids), tf.debugging.assert_less(ids, np.int64(n))]
+    with tf.control_dependencies(checks):
+        return tf.identity(ids)
+
+
+def _numpy(x: Any) -> np.ndarray:
+    return np.asarray(keras.ops.convert_to_numpy(x))
+
+
+def _digest(*all_stored: Stored) -> str:
+    digest = hashlib.sha256()
+    for one in all_stored:
+        for name, array in sorted(one.arrays.items()):
+            digest.update(name.encode() + array.numpy().tobytes())
+    return f"tfdsl_propagated_{digest.hexdigest()[:32]}"

@@ -1,0 +1,102 @@
+"""An export as the sparse Keras model it was made of."""
+
+import os
+import pathlib
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfdsl.export import folder, light_gcn, packing
+from tfdsl.layers.masking import mask_of
+from tfdsl.layers.mlp import PrunableMLP, mlp_of
+
+
+def load_packed(
+    path: str | os.PathLike[str], custom_objects: dict[str, Any] | None = None
+) -> keras.Model:
+    """Returns the model that `saved_model` has exported, with equal weights and masks.
+
+    It can be trained on: compile it. What an export leaves behind is as in a new model: counters of
+    batches, the optimizer, what pruned neurons had (they are zero). Values that were stored in 16
+    bits are rounded. Nothing but numbers and the configuration is read, and no code is run (Keras's
+    safe mode is on).
+
+    Args:
+        path: the folder.
+        custom_objects: classes of the model that are not registered with Keras, by name.
+
+    Raises:
+        ValueError: the folder is no such export, or is damaged; the model cannot be made from its
+            configuration.
+    """
+    manifest = folder.read(path)
+    if manifest["kind"] != "model":
+        raise ValueError(
+            f"{path} is an export for serving alone ({manifest['kind']}). Load the model from its "
+            ".keras file, or from an export by tfdsl.export.saved_model."
+        )
+    made = manifest["model"]
+    if "config" not in made:
+        raise ValueError(f"The export {path} holds no model, only its outputs: {made['error']}")
+    model = keras.saving.deserialize_keras_object(made["config"], custom_objects)
+    if not model.built and made["build"]:
+        model.build_from_config(made["build"])
+    _check_complete(path, model, manifest["weights"])
+    reader = tf.train.load_checkpoint(str(pathlib.Path(path) / "variables" / "variables"))
+    for entry in manifest["weights"]:
+        arrays = {name: reader.get_tensor(key) for name, key in entry["arrays"].items()}
+        packed = packing.Packed(
+            entry["form"],
+            tuple(entry["stored_shape"]),
+            entry["dtype"],
+            arrays,
+            entry["width"],
+            entry["block"],
+        )
+        if entry["index"] is not None:
+            _assign(model.weights[entry["index"]], *packed.unpack(), path=entry["path"])
+        elif entry["path"] == light_gcn.GRAPH:
+            model.set_graph(*packed.pattern())
+    return model
+
+
+def _check_complete(path: Any, model: keras.Model, entries: list[dict[str, Any]]) -> None:
+    there = {entry["index"] for entry in entries}
+    trained = {id(weight) for weight in model.trainable_weights}
+    for place, weight in enumerate(model.weights):
+        if id(weight) in trained and place not in there:
+            raise ValueError(
+                f"The export {path} does not hold the weight {weight.path!r}, only what was "
+                "computed from it. Export with storage='packed', or load the .keras file."
+            )
+
+
+def _assign(weight: keras.Variable, value: np.ndarray, mask: np.ndarray, path: str) -> None:
+    mlp = mlp_of(weight)
+    if mlp is not None and value.shape != tuple(weight.shape):
+        _prune(mlp, weight, value.shape)
+        whole = np.zeros(weight.shape, value.dtype)
+        whole[tuple(slice(n) for n in value.shape)] = value
+        value = whole
+    if value.shape != tuple(weight.shape):
+        raise ValueError(
+            f"The weight {path!r} was exported with shape {value.shape}, and the model made from "
+            f"the export's configuration has {tuple(weight.shape)}: its class has changed."
+        )
+    weight.assign(value)
+    variable = mask_of(weight)
+    if variable is not None:
+        variable.assign(mask)
+
+
+def _prune(mlp: PrunableMLP, weight: keras.Variable, shape: tuple[int, ...]) -> None:
+    """Says that the layer is pruned to what was exported of one of its hidden biases."""
+    places = [place for place, bias in enumerate(mlp.biases[:-1]) if bias is weight]
+    if places:
+        kept = list(mlp.n_kept)
+        kept[places[0]] = shape[0]
+        mlp.is_pruned.assign(False)
+        mlp.set_n_kept(kept)
+        mlp.is_pruned.assign(True)

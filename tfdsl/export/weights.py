@@ -1,0 +1,181 @@
+"""Which form each weight of a model is stored in, and the stored weights themselves."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfdsl.export import packing, stored
+from tfdsl.layers.masking import mask_of
+from tfdsl.layers.mlp import mlp_of
+
+T = TypeVar("T")
+STORAGES = ("dense", "packed")
+KERNELS = ("rows", "bitmap")
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightRow:
+    """One weight in an `ExportReport`.
+
+    Attributes:
+        path: of the weight, such as "dense/kernel".
+        shape: of the weight in the model.
+        stored_shape: the same, but smaller where neurons are pruned.
+        density: share of active entries.
+        form: "whole", "rows" or "bitmap"; see `tfdsl.export.saved_model`.
+        bytes: what is stored.
+        form_bytes: what each form that was considered would take; the form is the smallest.
+        dense_bytes: what the weight takes in the model.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    stored_shape: tuple[int, ...]
+    density: float
+    form: str
+    bytes: int
+    form_bytes: dict[str, int]
+    dense_bytes: int
+
+
+class Weights:
+    """The weights that an exported function reads: each is stored when it is first asked for.
+
+    Args:
+        model: whose weights they are.
+        storage: "dense": all whole; "packed": the smallest form.
+        values: dtype of matrices' and tables' values, see `packing.pack`.
+        kernels: which packed form weights have that are no tables.
+        tables: the weights whose rows are read by number.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        storage: str,
+        values: str,
+        kernels: str,
+        tables: list[keras.Variable],
+    ) -> None:
+        self.storage, self._values, self._kernels = storage, values, kernels
+        self._tables = {id(table) for table in tables}
+        self._places = {id(weight): place for place, weight in enumerate(model.weights)}
+        self._made: dict[int, Any] = {}
+        self.is_making = False  # whether variables have their own values just now
+        self.stored: list[stored.Stored] = []
+        self.entries: list[dict[str, Any]] = []
+        self.rows: list[WeightRow] = []
+        self.others: list[Any] = []  # what else a function needs, to be saved with it
+
+    def of(self, weight: keras.Variable) -> stored.Stored:
+        """Returns the stored form of a weight."""
+        return self.once(weight, lambda: self._add(weight))
+
+    def once(self, owner: Any, make: Callable[[], T]) -> T:
+        """Returns what `make` makes, on the first call for an owner.
+
+        It is made outside of the function that is traced, with the variables' own values.
+        """
+        if id(owner) not in self._made:
+            before, self.is_making = self.is_making, True
+            try:
+                with tf.init_scope():
+                    self._made[id(owner)] = make()
+            finally:
+                self.is_making = before
+        made: T = self._made[id(owner)]
+        return made
+
+    def add(self, path: str, value: np.ndarray) -> stored.Stored:
+        """Stores what is no weight of the model, whole."""
+        return self.add_packed(path, packing.pack(value, values=self._values), value.nbytes)
+
+    def add_packed(
+        self, path: str, packed: packing.Packed, dense_bytes: int | None = None
+    ) -> stored.Stored:
+        """Stores what is no weight of the model, in the form it has."""
+        dense_bytes = packed.bytes if dense_bytes is None else dense_bytes
+        density = packed.arrays[next(iter(packed.arrays))].size / packed.size
+        considered = {packed.form: packed}
+        return self._append(path, packed.shape, density, dense_bytes, considered)
+
+    def _add(self, weight: keras.Variable) -> stored.Stored:
+        value, mask = _cut(weight)
+        kept = value.size if mask is None else int(np.count_nonzero(mask))
+        return self._append(
+            weight.path,
+            tuple(weight.shape),
+            kept / max(int(np.prod(weight.shape)), 1),
+            weight.numpy().nbytes,
+            {form: self._pack(weight, value, mask, form) for form in self._forms(weight, mask)},
+            self._places.get(id(weight)),
+        )
+
+    def _append(
+        self,
+        path: str,
+        shape: tuple[int, ...],
+        density: float,
+        dense_bytes: int,
+        forms: dict[str, packing.Packed],
+        index: int | None = None,
+    ) -> stored.Stored:
+        packed = min(forms.values(), key=lambda one: one.bytes)
+        row = WeightRow(
+            path=path,
+            shape=shape,
+            stored_shape=packed.shape,
+            density=density,
+            form=packed.form,
+            bytes=packed.bytes,
+            form_bytes={form: one.bytes for form, one in forms.items()},
+            dense_bytes=dense_bytes,
+        )
+        place = len(self.stored)
+        self.rows.append(row)
+        self.entries.append(
+            dataclasses.asdict(row)
+            | {
+                "index": index,
+                "dtype": packed.dtype,
+                "width": packed.width,
+                "block": packed.block,
+                "arrays": {name: _key(place, name) for name in packed.arrays},
+            }
+        )
+        self.stored.append(stored.store(packed, path))
+        return self.stored[-1]
+
+    def _forms(self, weight: keras.Variable, mask: np.ndarray | None) -> tuple[str, ...]:
+        if self.storage == "dense" or mask is None:
+            return ("whole",)
+        return ("whole", "rows" if id(weight) in self._tables else self._kernels)
+
+    def _pack(
+        self, weight: keras.Variable, value: np.ndarray, mask: np.ndarray | None, form: str
+    ) -> packing.Packed:
+        values = self._values if value.ndim >= 2 else "float32"
+        try:
+            return packing.pack(value, mask, form, values, id(weight) in self._tables)
+        except ValueError as error:
+            raise ValueError(f"The weight {weight.path!r} cannot be exported. {error}") from error
+
+
+def _cut(weight: keras.Variable) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns the value of a weight, of neurons in use alone, and its mask if it has one."""
+    value, mask = weight.numpy(), mask_of(weight)
+    mlp = mlp_of(weight)
+    if mlp is not None:
+        active = np.asarray(mlp.is_active(weight))
+        axes = [active.any(axis=1 - axis) for axis in (0, 1)] if active.ndim == 2 else [active]
+        return value[np.ix_(*axes)], None
+    return value, None if mask is None else mask.numpy()
+
+
+def _key(place: int, name: str) -> str:
+    """Returns the name that a stored array has in the SavedModel's checkpoint."""
+    return f"weights/{place}/arrays/{name}/.ATTRIBUTES/VARIABLE_VALUE"
