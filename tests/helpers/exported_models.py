@@ -14,10 +14,13 @@ CLICKS = {"dense": RNG.normal(size=(9, 13)), "categorical": RNG.integers(0, 9000
 
 
 def masked(model, density=0.1):
-    """Gives the model masks, as a SparseOptimizer does before its first step."""
-    optimizer = tfdsl.SparseOptimizer("sgd", tfdsl.StaticSparse(density=density))
-    optimizer.build(model.trainable_variables)
-    model.optimizer = None
+    """Gives the model's weights masks of its own, without an optimizer, which would compile."""
+    draw = np.random.default_rng(1)
+    for weight in model.trainable_weights:
+        mask = tfdsl.layers.mask_of(weight)
+        if mask is not None:
+            mask.assign(draw.random(weight.shape) < density)
+            weight.assign(np.where(mask, weight.numpy(), 0))
     return model
 
 

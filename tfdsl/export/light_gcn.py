@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfdsl.export import packing
 from tfdsl.export.stored import Stored, StoredRows
 from tfdsl.export.weights import Weights
 from tfdsl.models import LightGCN
@@ -25,8 +24,7 @@ def embeddings(model: LightGCN, weights: Weights) -> Rows:
     """
     if weights.storage == "dense":
         return weights.add(f"{model.nodes.name}/propagated", _numpy(model.embeddings())).rows
-    graph = weights.add_packed(GRAPH, packing.pack_pattern(*model.graph, model.n_items))
-    assert isinstance(graph, StoredRows)
+    graph = weights.pattern(GRAPH, *model.graph, model.n_items)
     nodes = weights.of(model.nodes.embeddings)
     name = _digest(nodes, graph)
     table = Propagated(nodes, graph, model.n_layers, model.gather, name)

@@ -40,12 +40,19 @@ def function_of(model: keras.Model, weights: Weights, signature: Any) -> Any:
     @tf.function(input_signature=leaves, autograph=False)
     def serve(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         packed = keras.tree.pack_sequence_as(signature, list(inputs))
-        with _Reading(weights), _serving_calls(model, weights):
+        with reading(model, weights):
             outputs = model(packed, training=False)
         return _named(outputs)
 
     serve.get_concrete_function()
     return serve
+
+
+@contextlib.contextmanager
+def reading(model: keras.Model, weights: Weights) -> Iterator[None]:
+    """While it lasts, the model computes with stored weights."""
+    with _Reading(weights), _serving_calls(model, weights):
+        yield
 
 
 class _Reading(keras.StatelessScope):

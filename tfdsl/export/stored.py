@@ -5,6 +5,7 @@ have it. Which operations is measured: `scatter_nd`, `cumsum` and `where` take t
 entry as what stands here.
 """
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -53,27 +54,41 @@ class Stored(tf.Module):
 class StoredRows(Stored):
     """A weight as its rows' active entries and their columns."""
 
+    def __init__(self, packed: Packed, name: str) -> None:
+        super().__init__(packed, name)
+        self._longest = int(np.diff(packed.pattern()[0]).max(initial=0))
+
     def value(self) -> Tensor:
         """Returns the weight, of its shape, zero off its mask."""
         return tf.reshape(_spread(self._values(), self._places(), self.size), self.shape)
 
     def rows(self, ids: Tensor) -> Tensor:
         """Returns the rows of a table that `ids`, integers of any shape, names."""
+
+        def values(entries: Tensor) -> Tensor:
+            return tf.cast(tf.gather(self.arrays["values"], entries), self.weight_dtype)
+
+        return self._looked_up(ids, values)
+
+    def marks(self, ids: Tensor) -> Tensor:
+        """Returns 1 for each entry that the rows have, 0 elsewhere, float32; of a pattern."""
+        return self._looked_up(ids, lambda entries: tf.ones_like(entries, tf.float32))
+
+    def _looked_up(self, ids: Tensor, values: Callable[[Tensor], Tensor]) -> Tensor:
         flat = tf.cast(tf.reshape(ids, [-1]), tf.int64)
         starts, ends = tf.unstack(self._starts(tf.stack([flat, flat + 1])))
         entries = _ranges(starts, ends)
         columns = tf.cast(tf.gather(self.arrays["columns"], entries), tf.int64)
-        places = _multiples(ends - starts, self.width) + columns
-        values = tf.cast(tf.gather(self.arrays["values"], entries), self.weight_dtype)
-        table = _spread(values, places, tf.size(flat, tf.int64) * self.width)
+        places = self._multiples(ends - starts) + columns
+        table = _spread(values(entries), places, tf.size(flat, tf.int64) * self.width)
         return tf.reshape(table, tf.concat([tf.shape(ids), [self.width]], axis=0))
 
     def product(self, x: Tensor) -> Tensor:
         """Returns the product of x, (..., inputs), with the weight, (inputs, outputs)."""
-        if x.dtype not in (tf.float32, tf.float64):
-            return super().product(x)
         inputs, outputs = self.shape
         few = int(_BY_ENTRIES * self.size / max(self.arrays["values"].shape[0], 1))
+        if not few or x.dtype not in (tf.float32, tf.float64):
+            return super().product(x)
         matrix = tf.reshape(x, [-1, inputs])
 
         def by_entries() -> Tensor:
@@ -113,7 +128,14 @@ class StoredRows(Stored):
         """Returns where the row of every entry begins in the flat weight."""
         n_rows = self.arrays["offsets"].shape[0] - 1
         starts = self._starts(tf.range(n_rows + 1, dtype=tf.int64))
-        return _multiples(starts[1:] - starts[:-1], self.width)
+        return self._multiples(starts[1:] - starts[:-1])
+
+    def _multiples(self, counts: Tensor) -> Tensor:
+        """Returns `row * width` as often as a row counts, row by row."""
+        # Ranges far enough from each other that their higher bits are the row.
+        power = np.int64(self._longest.bit_length())
+        firsts = tf.bitwise.left_shift(tf.range(tf.size(counts, tf.int64)), power)
+        return tf.bitwise.right_shift(_ranges(firsts, firsts + counts), power) * self.width
 
     def _columns(self) -> Tensor:
         return tf.cast(self.arrays["columns"], tf.int64)
@@ -153,14 +175,6 @@ def _ranges(starts: Tensor, ends: Tensor) -> Tensor:
     """Returns the numbers from each start to its end, one range after the other."""
     one = tf.ones([], starts.dtype)
     return tf.raw_ops.RaggedRange(starts=starts, limits=ends, deltas=one).rt_dense_values
-
-
-def _multiples(counts: Tensor, width: int) -> Tensor:
-    """Returns `row * width` as often as a row counts, row by row; none counts more than width."""
-    power = (width - 1).bit_length()
-    firsts = tf.bitwise.left_shift(tf.range(tf.size(counts, tf.int64)), np.int64(power))
-    rows = tf.bitwise.right_shift(_ranges(firsts, firsts + counts), np.int64(power))
-    return rows * width
 
 
 def _spread(values: Tensor, places: Tensor, n: int | Tensor) -> Tensor:

@@ -64,6 +64,7 @@ class Weights:
         self.storage, self._values, self._kernels = storage, values, kernels
         self._tables = {id(table) for table in tables}
         self._places = {id(weight): place for place, weight in enumerate(model.weights)}
+        self.model_name = type(model).__name__
         self._made: dict[int, Any] = {}
         self.is_making = False  # whether variables have their own values just now
         self.stored: list[stored.Stored] = []
@@ -90,18 +91,37 @@ class Weights:
         made: T = self._made[id(owner)]
         return made
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether everything is stored as it is in the model."""
+        return self.storage == "dense" and self._values == "float32"
+
     def add(self, path: str, value: np.ndarray) -> stored.Stored:
         """Stores what is no weight of the model, whole."""
-        return self.add_packed(path, packing.pack(value, values=self._values), value.nbytes)
+        packed = packing.pack(value, values=self._values)
+        return self._append(path, value.shape, 1.0, value.nbytes, {"whole": packed})
 
-    def add_packed(
-        self, path: str, packed: packing.Packed, dense_bytes: int | None = None
-    ) -> stored.Stored:
-        """Stores what is no weight of the model, in the form it has."""
-        dense_bytes = packed.bytes if dense_bytes is None else dense_bytes
-        density = packed.arrays[next(iter(packed.arrays))].size / packed.size
-        considered = {packed.form: packed}
-        return self._append(path, packed.shape, density, dense_bytes, considered)
+    def pattern(
+        self, path: str, indptr: np.ndarray, columns: np.ndarray, n_columns: int
+    ) -> stored.StoredRows:
+        """Stores which entries a CSR matrix has; what is equal to one before is stored once."""
+        packed = packing.pack_pattern(indptr, columns, n_columns)
+        for before, entry in zip(self.stored, self.entries, strict=True):
+            if "values" not in entry["arrays"] and _equal(before, packed):
+                assert isinstance(before, stored.StoredRows)
+                return before
+        density = packed.arrays["columns"].size / max(packed.size, 1)
+        made = self._append(path, packed.shape, density, packed.bytes, {"rows": packed})
+        assert isinstance(made, stored.StoredRows)
+        return made
+
+    def hold(self, trackables: list[Any], path: str, value: np.ndarray | None) -> None:
+        """Adds what another library holds, and in the report the array that it was given."""
+        self.others.extend(trackables)
+        if value is not None:
+            n = value.nbytes
+            row = WeightRow(path, value.shape, value.shape, 1.0, "whole", n, {"whole": n}, n)
+            self.rows.append(row)
 
     def _add(self, weight: keras.Variable) -> stored.Stored:
         value, mask = _cut(weight)
@@ -174,6 +194,12 @@ def _cut(weight: keras.Variable) -> tuple[np.ndarray, np.ndarray | None]:
         axes = [active.any(axis=1 - axis) for axis in (0, 1)] if active.ndim == 2 else [active]
         return value[np.ix_(*axes)], None
     return value, None if mask is None else mask.numpy()
+
+
+def _equal(one: stored.Stored, packed: packing.Packed) -> bool:
+    return one.shape == packed.shape and all(
+        np.array_equal(one.arrays[name].numpy(), array) for name, array in packed.arrays.items()
+    )
 
 
 def _key(place: int, name: str) -> str:

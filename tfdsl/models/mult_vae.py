@@ -110,6 +110,10 @@ class MultVAE(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Returns logits, (batch, n_items)."""
+        return self.decoder_items(self.user_vectors(inputs, training))
+
+    def user_vectors(self, inputs: Any, training: bool | None = None) -> Any:
+        """Returns what the last layer takes, (batch, hidden)."""
         # Unit length, and 0 for a user without items.
         x = inputs / ops.maximum(ops.norm(inputs, axis=-1, keepdims=True), 1e-12)
         if training:
@@ -121,7 +125,7 @@ class MultVAE(keras.Model):
             self._add_divergence(mean, log_variance)
             noise = philox.normal(mean, philox.fold(self.seed, 1, self.batches))
             mean = mean + ops.cast(noise, mean.dtype) * ops.exp(0.5 * log_variance)
-        return self.decoder_items(self.decoder_hidden(mean))
+        return self.decoder_hidden(mean)
 
     def _add_divergence(self, mean: Any, log_variance: Any) -> None:
         """Adds beta * KL(N(mean, variance) || N(0, 1)), averaged over the batch, to the loss."""

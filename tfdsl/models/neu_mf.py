@@ -139,32 +139,34 @@ class NeuMF(RankingModel):
 
     @functools.cached_property
     def _compiled_scores(self) -> Callable[[Any], tf.Tensor]:
-        """Float32. The first layer is linear in a pair's user and item, so it takes each once."""
+        return tf.function(self.all_scores, jit_compile=True, autograph=False)
 
-        def score(of: tf.Tensor) -> tf.Tensor:
-            gmf_user, gmf_item, mlp_user, mlp_item = (
-                tf.convert_to_tensor(layer.embeddings.value)
-                for layer in (self.gmf_user, self.gmf_item, self.mlp_user, self.mlp_item)
-            )
-            of_gmf, of_mlp = tf.split(self.head.kernel, [self.factors, -1])
-            scores = (tf.gather(gmf_user, of) * of_gmf[:, 0]) @ tf.transpose(gmf_item)
-            kernel = self.network[0].kernel if self.network else of_mlp
-            of_users, of_items = tf.split(kernel, 2)
-            halves = tf.gather(mlp_user, of) @ of_users, mlp_item @ of_items
+    def all_scores(self, of: tf.Tensor) -> tf.Tensor:
+        """Returns scores of all items for users, integers (batch,), float32 (batch, items).
 
-            def of_user(half: tf.Tensor) -> tf.Tensor:
-                x = half + halves[1]
-                if not self.network:
-                    return x[:, 0]
-                x = self.network[0].activation(x + self.network[0].bias)
-                for layer in self.network[1:]:
-                    x = layer.activation(x @ layer.kernel + layer.bias)
-                return tf.linalg.matvec(x, of_mlp[:, 0])
+        The first layer is linear in a pair's user and item, so it takes each once.
+        """
+        gmf_user, gmf_item, mlp_user, mlp_item = (
+            tf.convert_to_tensor(layer.embeddings.value)
+            for layer in (self.gmf_user, self.gmf_item, self.mlp_user, self.mlp_item)
+        )
+        of_gmf, of_mlp = tf.split(self.head.kernel, [self.factors, -1])
+        scores = (tf.gather(gmf_user, of) * of_gmf[:, 0]) @ tf.transpose(gmf_item)
+        kernel = self.network[0].kernel if self.network else of_mlp
+        of_users, of_items = tf.split(kernel, 2)
+        halves = tf.gather(mlp_user, of) @ of_users, mlp_item @ of_items
 
-            # User by user: what is between fits into a cache, and memory does not grow with users.
-            return scores + tf.map_fn(of_user, halves[0]) + self.head.bias
+        def of_user(half: tf.Tensor) -> tf.Tensor:
+            x = half + halves[1]
+            if not self.network:
+                return x[:, 0]
+            x = self.network[0].activation(x + self.network[0].bias)
+            for layer in self.network[1:]:
+                x = layer.activation(x @ layer.kernel + layer.bias)
+            return tf.linalg.matvec(x, of_mlp[:, 0])
 
-        return tf.function(score, jit_compile=True, autograph=False)
+        # User by user: what is between fits into a cache, and memory does not grow with users.
+        return scores + tf.map_fn(of_user, halves[0]) + self.head.bias
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -1,0 +1,115 @@
+"""How each model ranks items, from stored weights."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfdsl.export import light_gcn, serving
+from tfdsl.export.search import Candidates, search_of
+from tfdsl.export.weights import Weights
+from tfdsl.models import LightGCN, MultVAE, NeuMF
+
+Tensor: TypeAlias = tf.Tensor
+Rank: TypeAlias = Callable[[Tensor, Any], tuple[Tensor, Tensor]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranker:
+    """Ranks items for users.
+
+    Attributes:
+        n_items: how many there are.
+        n_users: how many there are; None if a user is his history.
+        rank: (users, n) -> (scores, item numbers), best first, both (users, n). Users are int64
+            (batch,), or 0/1 rows of what they had, float32 (batch, n_items).
+    """
+
+    n_items: int
+    n_users: int | None
+    rank: Rank
+
+
+def ranker_of(model: keras.Model, weights: Weights, index: str, k: int) -> Ranker:
+    """Returns how a model ranks items.
+
+    Raises:
+        ValueError: the model ranks nothing, or not by dot products, which the index needs.
+        ImportError: see `search_of`.
+    """
+    for kind, make in _RANKERS.items():
+        if isinstance(model, kind):
+            return make(model, weights, index, k)
+    names = ", ".join(kind.__name__ for kind in _RANKERS)
+    raise ValueError(
+        f"retrieval takes a model that ranks items for a user ({names}); received "
+        f"{type(model).__name__}. Use tfdsl.export.saved_model."
+    )
+
+
+def _light_gcn(model: LightGCN, weights: Weights, index: str, k: int) -> Ranker:
+    values = None
+    if weights.is_plain:  # the items' half is stored by the search
+        table = np.asarray(keras.ops.convert_to_numpy(model.embeddings()))
+        values = table[model.n_users :]
+        rows: Callable[[Tensor], Tensor] = weights.add("users", table[: model.n_users]).rows
+    else:
+        rows = light_gcn.embeddings(model, weights)
+    candidates = Candidates(model.n_items, lambda: lambda of: rows(of + model.n_users), values)
+    search, held = search_of(index, candidates, k)
+    weights.hold(held, "items", values)
+
+    def rank(users: Tensor, n: Any) -> tuple[Tensor, Tensor]:
+        return search(rows(users), n)
+
+    return Ranker(model.n_items, model.n_users, rank)
+
+
+def _mult_vae(model: MultVAE, weights: Weights, index: str, k: int) -> Ranker:
+    # The last layer is a dot product with an item's weights and, by a 1 beside the query, its bias.
+    kernel, bias = model.decoder_items.kernel, model.decoder_items.bias
+    values = None
+    if weights.is_plain:
+        values = np.concatenate([kernel.numpy().T, bias.numpy()[:, None]], axis=1)
+
+    def opened() -> Callable[[Tensor], Tensor]:
+        vectors = tf.transpose(tf.cast(weights.of(kernel).value(), tf.float32))
+        biases = tf.cast(weights.of(bias).value(), tf.float32)[:, None]
+        table = tf.concat([vectors, biases], axis=1)
+        return lambda of: tf.gather(table, of)
+
+    search, held = search_of(index, Candidates(model.n_items, opened, values), k)
+    weights.hold(held, "items", values)
+
+    def rank(histories: Tensor, n: Any) -> tuple[Tensor, Tensor]:
+        with serving.reading(model, weights):
+            vectors = tf.cast(model.user_vectors(histories), tf.float32)
+        ones = tf.ones([tf.shape(vectors)[0], 1])
+        return search(tf.concat([vectors, ones], axis=1), n)
+
+    return Ranker(model.n_items, None, rank)
+
+
+def _neu_mf(model: NeuMF, weights: Weights, index: str, k: int) -> Ranker:
+    if index != "brute_force":
+        raise ValueError(
+            f"NeuMF's scores are no dot products, which index={index!r} needs. Use 'brute_force'."
+        )
+
+    def rank(users: Tensor, n: Any) -> tuple[Tensor, Tensor]:
+        with serving.reading(model, weights):
+            scores = model.all_scores(users)
+        scores, numbers = tf.math.top_k(scores, n)
+        return scores, tf.cast(numbers, tf.int64)
+
+    return Ranker(model.n_items, model.n_users, rank)
+
+
+_RANKERS: dict[type, Callable[[Any, Weights, str, int], Ranker]] = {
+    LightGCN: _light_gcn,
+    MultVAE: _mult_vae,
+    NeuMF: _neu_mf,
+}
