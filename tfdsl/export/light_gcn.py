@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -13,23 +13,32 @@ from tfdsl.export.weights import Weights
 from tfdsl.models import LightGCN
 
 GRAPH = "graph"
-Rows = Callable[[tf.Tensor], tf.Tensor]
 
 
-def embeddings(model: LightGCN, weights: Weights) -> Rows:
-    """Returns a function from nodes, users first, to their propagated embeddings.
+class Table(Protocol):
+    """Something with rows."""
+
+    def rows(self, ids: tf.Tensor) -> tf.Tensor:
+        """Returns some rows, float32."""
+
+    def value(self) -> tf.Tensor:
+        """Returns all rows, float32."""
+
+
+def embeddings(model: LightGCN, weights: Weights) -> Table:
+    """Returns the table of propagated embeddings, users first.
 
     What is stored is, of "dense" storage, the propagated table, which averaging over neighbours has
     filled in; else the table before it, and the graph, and it is propagated when it is loaded.
     """
     if weights.storage == "dense":
-        return weights.add(f"{model.nodes.name}/propagated", _numpy(model.embeddings())).rows
+        return weights.add(f"{model.nodes.name}/propagated", _numpy(model.embeddings()))
     graph = weights.pattern(GRAPH, *model.graph, model.n_items)
     nodes = weights.of(model.nodes.embeddings)
     name = _digest(nodes, graph)
     table = Propagated(nodes, graph, model.n_layers, model.gather, name)
     weights.others.append(table)
-    return table.rows
+    return table
 
 
 class Propagated(tf.saved_model.experimental.TrackableResource):
@@ -50,15 +59,16 @@ class Propagated(tf.saved_model.experimental.TrackableResource):
         self.nodes, self.graph = nodes, graph
         self._layers, self._gather, self._name = layers, tf.as_dtype(gather), name
 
-    def rows(self, nodes: tf.Tensor) -> tf.Tensor:
+    def rows(self, ids: tf.Tensor) -> tf.Tensor:
         """Returns the embeddings of some nodes."""
         return tf.raw_ops.ResourceGather(
-            resource=self.resource_handle, indices=nodes, dtype=tf.float32
+            resource=self.resource_handle, indices=ids, dtype=tf.float32
         )
 
-    def table(self) -> tf.Tensor:
+    def value(self) -> tf.Tensor:
         """Returns all embeddings, (users + items, width)."""
-        return tf.raw_ops.ReadVariableOp(resource=self.resource_handle, dtype=tf.float32)
+        read = tf.raw_ops.ReadVariableOp(resource=self.resource_handle, dtype=tf.float32)
+        return tf.ensure_shape(read, self.nodes.shape)
 
     # What TensorFlow calls when the SavedModel is loaded, by its names.
 
@@ -108,7 +118,7 @@ def call(model: LightGCN, weights: Weights) -> Callable[..., Any]:
     """Returns what the model computes, from stored embeddings."""
 
     def scores(inputs: Any, **_: Any) -> tf.Tensor:
-        rows = weights.once(model, lambda: embeddings(model, weights))
+        rows = weights.once(model, lambda: embeddings(model, weights)).rows
         users, items = (tf.cast(ids, tf.int64) for ids in inputs)
         # Users and items have one table: the next row is somebody else's.
         users, items = _known(users, model.n_users), _known(items, model.n_items)

@@ -52,13 +52,19 @@ def ranker_of(model: keras.Model, weights: Weights, index: str, k: int) -> Ranke
 
 def _light_gcn(model: LightGCN, weights: Weights, index: str, k: int) -> Ranker:
     values = None
-    if weights.is_plain:  # the items' half is stored by the search
+    if weights.is_plain and index != "streaming":  # the search stores the items' half itself
         table = np.asarray(keras.ops.convert_to_numpy(model.embeddings()))
         values = table[model.n_users :]
-        rows: Callable[[Tensor], Tensor] = weights.add("users", table[: model.n_users]).rows
+        candidates = Candidates.of(values)
+        rows = weights.add("users", table[: model.n_users]).rows
     else:
-        rows = light_gcn.embeddings(model, weights)
-    candidates = Candidates(model.n_items, lambda: lambda of: rows(of + model.n_users), values)
+        nodes = light_gcn.embeddings(model, weights)
+        rows = nodes.rows
+        candidates = Candidates(
+            model.n_items,
+            table=lambda: nodes.value()[model.n_users :],
+            open=lambda: lambda of: rows(of + model.n_users),
+        )
     search, held = search_of(index, candidates, k)
     weights.hold(held, "items", values)
 
@@ -71,17 +77,22 @@ def _light_gcn(model: LightGCN, weights: Weights, index: str, k: int) -> Ranker:
 def _mult_vae(model: MultVAE, weights: Weights, index: str, k: int) -> Ranker:
     # The last layer is a dot product with an item's weights and, by a 1 beside the query, its bias.
     kernel, bias = model.decoder_items.kernel, model.decoder_items.bias
-    values = None
-    if weights.is_plain:
-        values = np.concatenate([kernel.numpy().T, bias.numpy()[:, None]], axis=1)
 
-    def opened() -> Callable[[Tensor], Tensor]:
+    def table() -> Tensor:
         vectors = tf.transpose(tf.cast(weights.of(kernel).value(), tf.float32))
         biases = tf.cast(weights.of(bias).value(), tf.float32)[:, None]
-        table = tf.concat([vectors, biases], axis=1)
-        return lambda of: tf.gather(table, of)
+        return tf.concat([vectors, biases], axis=1)
 
-    search, held = search_of(index, Candidates(model.n_items, opened, values), k)
+    def opened() -> Callable[[Tensor], Tensor]:
+        whole = table()
+        return lambda of: tf.gather(whole, of)
+
+    values = None
+    candidates = Candidates(model.n_items, table, opened)
+    if weights.is_plain and index != "streaming":
+        values = np.concatenate([kernel.numpy().T, bias.numpy()[:, None]], axis=1)
+        candidates = Candidates.of(values)
+    search, held = search_of(index, candidates, k)
     weights.hold(held, "items", values)
 
     def rank(histories: Tensor, n: Any) -> tuple[Tensor, Tensor]:

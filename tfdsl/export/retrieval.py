@@ -49,9 +49,9 @@ def retrieval(
         path: the folder to write; for TensorFlow Serving a number in the folder of the model.
         k: length of the list.
         index: "brute_force": one product with all items; "streaming": block by block, in less
-            memory; "scann": approximate, with the package scann here and wherever it is served.
-            The layers are TensorFlow Recommenders'. NeuMF's scores are no dot products, so it takes
-            "brute_force" alone, without them.
+            memory, slower; "scann": approximate, with the package scann here and wherever it is
+            served. The layers are TensorFlow Recommenders'. NeuMF's scores are no dot products, so
+            it takes "brute_force" alone.
         storage: "dense" is fastest: of a LightGCN the propagated table. "packed" is smallest: the
             table before that and the graph, which is propagated when it is loaded.
         values: dtype of stored values, see `saved_model`.

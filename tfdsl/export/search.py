@@ -1,6 +1,7 @@
 """Finding the best items for a query: TensorFlow Recommenders' top-k layers, and a plain one."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -21,14 +22,26 @@ class Candidates:
 
     Attributes:
         n: how many items.
-        open: what an export calls in every request: returns a function from item numbers, int64, to
-            their vectors, float32 (numbers, width).
-        values: all vectors, (items, width), if they are to be stored as they are; else None.
+        table: returns all vectors, float32 (items, width); called in every request.
+        open: called in every request: returns a function from item numbers, int64, to their
+            vectors, float32 (numbers, width).
+        values: all vectors, if the search is to store them itself.
     """
 
     n: int
+    table: Callable[[], Tensor]
     open: Callable[[], Callable[[Tensor], Tensor]]
-    values: np.ndarray | None
+    values: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Candidates":
+        """Returns vectors that the search is to store, float32 (items, width)."""
+        return cls(
+            len(values),
+            lambda: tf.constant(values),
+            lambda: functools.partial(tf.gather, tf.constant(values)),
+            values,
+        )
 
 
 def search_of(index: str, candidates: Candidates, k: int) -> tuple[Search, list[Any]]:
@@ -46,26 +59,34 @@ def search_of(index: str, candidates: Candidates, k: int) -> tuple[Search, list[
     Raises:
         ImportError: TensorFlow Recommenders, or for "scann" its wheel, is not there.
     """
-    layers = _layers()
     if index == "scann":
-        return _scann(layers, candidates, k)
-    if index == "brute_force" and candidates.values is not None:
-        layer = layers.BruteForce(k=k).index(tf.constant(candidates.values))
+        return _scann(_layers(), candidates, k)
+    if index == "brute_force" and candidates.values is None:
+        return _product(candidates), []  # the layer would keep another table than there is
+    if index == "brute_force":
+        layer = _layers().BruteForce(k=k).index(tf.constant(candidates.values))
         return _numbered(layer), layer.weights
-    block = candidates.n if index == "brute_force" else _BLOCK
-    layer = layers.Streaming(k=k)
+    layer = _layers().Streaming(k=k)
 
     def search(queries: Tensor, n: Any) -> tuple[Tensor, Tensor]:
         rows = candidates.open()
 
-        def numbered_rows(place: Tensor) -> tuple[Tensor, Tensor]:
-            of = tf.range(place * block, tf.minimum((place + 1) * block, candidates.n))
+        def numbered_rows(block: Tensor) -> tuple[Tensor, Tensor]:
+            of = tf.range(block * _BLOCK, tf.minimum((block + 1) * _BLOCK, candidates.n))
             return of, rows(of)
 
-        blocks = tf.data.Dataset.range(-(-candidates.n // block)).map(numbered_rows)
+        blocks = tf.data.Dataset.range(-(-candidates.n // _BLOCK)).map(numbered_rows)
         return _numbered(layer.index_from_dataset(blocks))(queries, n)
 
     return search, layer.weights
+
+
+def _product(candidates: Candidates) -> Search:
+    def search(queries: Tensor, n: Any) -> tuple[Tensor, Tensor]:
+        scores, numbers = tf.math.top_k(tf.matmul(queries, candidates.table(), transpose_b=True), n)
+        return scores, tf.cast(numbers, tf.int64)
+
+    return search
 
 
 def _numbered(layer: Any) -> Search:
@@ -106,6 +127,11 @@ def _layers() -> Any:
     except ModuleNotFoundError as error:
         raise ImportError(
             f"A retrieval export needs {error.name}: pip install 'tfdsl[tfrs]'."
+        ) from error
+    except tf.errors.OpError as error:
+        raise ImportError(
+            "TensorFlow Recommenders loads the package scann that is installed, which is not built "
+            f"for TensorFlow {tf.__version__}: install one that is, or uninstall it. ({error})"
         ) from error
     except (ImportError, AttributeError, TypeError) as error:
         raise ImportError(

@@ -56,7 +56,8 @@ class StoredRows(Stored):
 
     def __init__(self, packed: Packed, name: str) -> None:
         super().__init__(packed, name)
-        self._longest = int(np.diff(packed.pattern()[0]).max(initial=0))
+        longest = int(np.diff(packed.pattern()[0]).max(initial=0))
+        self._power = (max(longest, self.width, 1) - 1).bit_length()
 
     def value(self) -> Tensor:
         """Returns the weight, of its shape, zero off its mask."""
@@ -133,16 +134,20 @@ class StoredRows(Stored):
     def _multiples(self, counts: Tensor) -> Tensor:
         """Returns `row * width` as often as a row counts, row by row."""
         # Ranges far enough from each other that their higher bits are the row.
-        power = np.int64(self._longest.bit_length())
-        firsts = tf.bitwise.left_shift(tf.range(tf.size(counts, tf.int64)), power)
-        return tf.bitwise.right_shift(_ranges(firsts, firsts + counts), power) * self.width
+        step = 1 << self._power
+        firsts = tf.range(0, tf.size(counts, tf.int64) * step, step)
+        each = _ranges(firsts, firsts + counts)
+        if self.width == step:
+            return tf.bitwise.bitwise_and(each, np.int64(-step))
+        return tf.bitwise.right_shift(each, np.int64(self._power)) * self.width
 
     def _columns(self) -> Tensor:
         return tf.cast(self.arrays["columns"], tf.int64)
 
     def _starts(self, rows: Tensor) -> Tensor:
         """Returns where in the entries some rows start; the row after the last one is the end."""
-        bases = tf.gather(self.arrays["bases"], rows // self.block)
+        blocks = tf.bitwise.right_shift(rows, np.int64(self.block.bit_length() - 1))
+        bases = tf.gather(self.arrays["bases"], blocks)
         offsets = tf.gather(self.arrays["offsets"], rows)
         return tf.cast(bases, tf.int64) + tf.cast(offsets, tf.int64)
 

@@ -17,6 +17,7 @@ KINDS = {
     "propagated": ("light_gcn", {}),
     "propagated when loaded": ("light_gcn", {"storage": "packed"}),
     "block by block": ("light_gcn", {"storage": "packed", "index": "streaming"}),
+    "propagated, block by block": ("light_gcn", {"index": "streaming"}),
     "in 16 bits": ("light_gcn", {"values": "bfloat16"}),
     "by a network": ("neu_mf", {"storage": "packed"}),
     "by a history": ("mult_vae", {}),

@@ -4,10 +4,11 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfdsl.export import search
 
-CANDIDATES = search.Candidates(3, lambda: lambda of: of, np.eye(3, dtype="f4"))
+CANDIDATES = search.Candidates.of(np.eye(3, dtype="f4"))
 
 
 def test_without_scann_it_says_what_to_install_and_what_needs_nothing():
@@ -18,16 +19,26 @@ def test_without_scann_it_says_what_to_install_and_what_needs_nothing():
         search.search_of("scann", CANDIDATES, 2)
 
 
-def test_without_tensorflow_recommenders_it_says_what_to_install(monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ModuleNotFoundError(name="tensorflow_recommenders"), r"pip install 'tfdsl\[tfrs\]'"),
+        (
+            tf.errors.NotFoundError(None, None, "undefined symbol"),
+            r"scann .* is not built for .*symbol",
+        ),
+    ],
+)
+def test_where_the_layers_do_not_load_it_says_why(monkeypatch, error, message):
     plain = builtins.__import__
 
     def without(name, *arguments, **keywords):
         if name.startswith("tensorflow_recommenders"):
-            raise ModuleNotFoundError(name="tensorflow_recommenders")
+            raise error
         return plain(name, *arguments, **keywords)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"pip install 'tfdsl\[tfrs\]'"):
+    with pytest.raises(ImportError, match=message):
         search.search_of("brute_force", CANDIDATES, 2)
 
 

@@ -92,13 +92,12 @@ def test_it_learns_on_a_constant_budget(sparse_parts):
     assert scores[had].mean() > scores[~had].mean() + 1
 
 
-@pytest.mark.parametrize("regularization", [0.0, 1e-3])
-def test_it_trains_in_mixed_precision(regularization):
+def test_it_trains_in_mixed_precision():
     losses = []
     for policy in ("mixed_bfloat16", "float32"):
         keras.config.set_dtype_policy(policy)
         try:
-            model = trained(regularization=regularization, hidden=(8,))
+            model = trained(regularization=1e-3, hidden=(8,))
         finally:
             keras.config.set_dtype_policy("float32")
         losses.append(model.history.history["loss"][0])

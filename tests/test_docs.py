@@ -1,0 +1,29 @@
+"""The code of docs/ runs, block after block, page by page."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+PAGES = sorted((pathlib.Path(__file__).resolve().parent.parent / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_pages_code_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for kind, code in re.findall(r"```(python|sh)\n(.*?)```", page.read_text(), re.DOTALL):
+        if kind == "python":
+            exec(compile(code, page.name, "exec"), names)
+        else:
+            _run(code)
+
+
+def _run(line):
+    """Runs a command of this environment, which must print something."""
+    program, *arguments = line.split()
+    command = [pathlib.Path(sys.executable).parent / program, *arguments]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert process.stdout
