@@ -46,7 +46,7 @@ def test_where_tf_keras_is_keras_3_already_it_says_so():
     code = (
         "import tensorflow as tf; tf.keras.Model\n"
         "from tfdsl.export import search\n"
-        "try:\n    search.search_of('brute_force', None, 2)\n"
+        "try:\n    search.search_of('streaming', None, 2)\n"
         "except ImportError as error:\n    print(error)\n"
     )
     environment = {"PATH": "", "PYTHONPATH": ":".join(sys.path), "KERAS_BACKEND": "tensorflow"}
