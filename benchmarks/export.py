@@ -209,6 +209,10 @@ def main(argv: list[str]) -> None:
                 measured = _measure(exports, inputs, "serving_default")
             results.setdefault(kind, {})[density] = measured
             _say(kind, density, measured)
+            _save(results, made)
+
+
+def _save(results: dict[str, dict[str, Any]], made: dict[str, Any]) -> None:
     if _OUT.value:
         folder = pathlib.Path(_OUT.value)
         folder.mkdir(parents=True, exist_ok=True)
