@@ -73,13 +73,9 @@ def retrieval(
         served = tf.saved_model.load("served/1")
         served.signatures["unseen"](users=tf.constant([3], tf.int64))
     """
-    for name, value, known in (
-        ("index", index, search.INDEXES),
-        ("storage", storage, weights.STORAGES),
-        ("values", values, packing.VALUES),
-    ):
-        if value not in known:
-            raise ValueError(f"`{name}` must be one of {', '.join(known)}; received {value!r}.")
+    weights.check_choice("index", index, search.INDEXES)
+    weights.check_choice("storage", storage, weights.STORAGES)
+    weights.check_choice("values", values, packing.VALUES)
     if not isinstance(model, keras.Model) or not model.built:
         raise ValueError(f"retrieval takes a built keras.Model; received {model!r}.")
     with folder.written(path, overwrite) as (partial, manifest):

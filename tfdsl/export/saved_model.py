@@ -67,13 +67,9 @@ def saved_model(
     Example:
         print(tfdsl.export.saved_model(model, "served/1", values="bfloat16"))
     """
-    for name, value, known in (
-        ("storage", storage, weights.STORAGES),
-        ("values", values, packing.VALUES),
-        ("kernels", kernels, weights.KERNELS),
-    ):
-        if value not in known:
-            raise ValueError(f"`{name}` must be one of {', '.join(known)}; received {value!r}.")
+    weights.check_choice("storage", storage, weights.STORAGES)
+    weights.check_choice("values", values, packing.VALUES)
+    weights.check_choice("kernels", kernels, weights.KERNELS)
     if not isinstance(model, keras.Model):
         raise ValueError(f"saved_model takes a keras.Model; received {model!r}.")
     if not model.built:
