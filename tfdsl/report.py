@@ -1,7 +1,7 @@
 """What of a model is sparse, by how much, and what it costs."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -128,13 +128,7 @@ class Report:
     def __str__(self) -> str:
         head = ("Weight", "Shape", "Active", "Density", "Target", "Bytes", "FLOPs", "Explored", "")
         lines = [head, *(_cells(row) for row in self.rows)]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-        # Names and notes to the left, numbers to the right.
-        sides = ["<", "<", *">>>>>>", "<"]
-        table = [
-            "  ".join(f"{c:{s}{w}}" for c, s, w in zip(line, sides, widths, strict=True)).rstrip()
-            for line in lines
-        ]
+        table = aligned(lines, "<<>>>>>><")
         rule = "-" * max(len(line) for line in table)
         explored = "" if self.exploration is None else f", {self.exploration:.4f} ever active"
         sums = [
@@ -145,6 +139,15 @@ class Report:
             f"FLOPs a sample: {self.flops:,} inference, {self.training_flops:,} training",
         ]
         return "\n".join([f'Model: "{self.model}"', table[0], rule, *table[1:], rule, *sums])
+
+
+def aligned(lines: Sequence[Sequence[str]], sides: str) -> list[str]:
+    """Returns rows of cells as lines with columns, each to its side, "<" or ">"."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(f"{c:{s}{w}}" for c, s, w in zip(line, sides, widths, strict=True)).rstrip()
+        for line in lines
+    ]
 
 
 def report(model: keras.Model) -> Report:

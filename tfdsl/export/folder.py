@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
+import tfdsl
+
 MANIFEST = "tfdsl_export.json"
 FORMAT = 1
 
@@ -32,10 +34,11 @@ def written(path: str | os.PathLike[str], overwrite: bool) -> Iterator[tuple[pat
     partial = _beside(target, "partial")
     partial.mkdir()
     try:
-        manifest: dict[str, Any] = {"format": FORMAT}
+        manifest: dict[str, Any] = {"format": FORMAT, "tfdsl": tfdsl.__version__}
         yield partial, manifest
         manifest["files"] = {name: _digest(partial / name) for name in files(partial)}
-        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        signed = manifest | {"digest": _digest_of(manifest)}
+        (partial / MANIFEST).write_text(json.dumps(signed, indent=1) + "\n")
         _check_target(target, overwrite)
         _put(partial, target)
     finally:
@@ -55,7 +58,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         known = manifest["format"] == FORMAT
-        files = dict(manifest["files"])
+        files, digest_of_rest = dict(manifest["files"]), manifest.pop("digest", None)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{folder / MANIFEST} is damaged ({error!r}). {remedy}") from error
     if not known:
@@ -63,6 +66,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"{folder} is an export of format {manifest['format']!r}, this tfdsl reads format "
             f"{FORMAT}. Use the tfdsl that wrote it, or export the model again."
         )
+    if digest_of_rest != _digest_of(manifest):
+        raise ValueError(f"The export {folder} is damaged: {MANIFEST} was changed. {remedy}")
     for name, digest in files.items():
         file = folder / name
         if not file.is_file() or _digest(file) != digest:
@@ -127,6 +132,10 @@ def _runs(process: int) -> bool:
     except PermissionError:
         return True
     return process != os.getpid()
+
+
+def _digest_of(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(file: pathlib.Path) -> str:

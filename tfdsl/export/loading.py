@@ -64,6 +64,11 @@ def load_packed(
 
 def _check_complete(path: Any, model: keras.Model, entries: list[dict[str, Any]]) -> None:
     there = {entry["index"] for entry in entries}
+    if max((place for place in there if place is not None), default=0) >= len(model.weights):
+        raise ValueError(
+            f"The model made from the configuration in {path} has {len(model.weights)} weights, "
+            "fewer than were exported: its class has changed."
+        )
     trained = {id(weight) for weight in model.trainable_weights}
     for place, weight in enumerate(model.weights):
         if id(weight) in trained and place not in there:

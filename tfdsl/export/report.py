@@ -5,6 +5,7 @@ import os
 import pathlib
 
 from tfdsl.export import folder, weights
+from tfdsl.report import aligned
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,17 +46,12 @@ class ExportReport:
     def __str__(self) -> str:
         head = ("Weight", "Shape", "Density", "Form", "Bytes", "Dense bytes", "Considered")
         lines = [head, *(_cells(row) for row in self.rows)]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-        table = [
-            "  ".join(f"{c:{s}{w}}" for c, s, w in zip(line, "<<><>><", widths, strict=True))
-            for line in lines
-        ]
         share = self.weight_bytes / self.dense_bytes if self.dense_bytes else 1.0
         sums = (
             f"{self.weight_bytes:,} bytes of weights, {share:.3f} of dense; "
             f"{self.bytes:,} bytes on disk in {self.path}"
         )
-        return "\n".join([*(line.rstrip() for line in table), sums])
+        return "\n".join([*aligned(lines, "<<><>><"), sums])
 
 
 def _cells(row: weights.WeightRow) -> tuple[str, ...]:

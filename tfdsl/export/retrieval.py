@@ -50,7 +50,8 @@ def retrieval(
         k: length of the list.
         index: "brute_force": one product with all items; "streaming": block by block, in less
             memory, slower; "scann": approximate, with the package scann here and wherever it is
-            served. The layers are TensorFlow Recommenders'. NeuMF's scores are no dot products, so
+            served. The layers are TensorFlow Recommenders'; where the vectors are packed, short, or
+            propagated when loaded, "brute_force" needs none. NeuMF's scores are no dot products, so
             it takes "brute_force" alone.
         storage: "dense" is fastest: of a LightGCN the propagated table. "packed" is smallest: the
             table before that and the graph, which is propagated when it is loaded.

@@ -6,7 +6,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-import tfdsl
 from tfdsl import copying
 from tfdsl.export import folder, packing, serving, signature, weights
 from tfdsl.export.report import ExportReport
@@ -91,7 +90,6 @@ def saved_model(
         tf.saved_model.save(module, str(partial), signatures={"serving_default": module.serve})
         manifest |= {
             "kind": "model",
-            "tfdsl": tfdsl.__version__,
             "storage": storage,
             "values": values,
             "weights": stored.entries,
@@ -105,6 +103,6 @@ def _config(model: keras.Model) -> dict[str, Any]:
     try:
         config = keras.saving.serialize_keras_object(model)
     except (NotImplementedError, TypeError, ValueError) as error:
-        return {"error": str(error)}
+        return {"error": " ".join(str(error).split())}
     config.pop("compile_config", None)
     return {"config": config, "build": model.get_build_config()}

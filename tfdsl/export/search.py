@@ -48,8 +48,9 @@ def search_of(index: str, candidates: Candidates, k: int) -> tuple[Search, list[
     """Returns a function (queries, n) -> (scores, item numbers), best first, and what it holds.
 
     Scores are (queries, n), numbers int64. Of equal scores the lower number is first, but for
-    "scann". "brute_force" is one product with all candidates; "streaming" takes them block by
-    block, so that only a block's scores are in memory; "scann" is approximate.
+    "scann". "brute_force" is one product with all candidates, by a layer if it is to store them;
+    "streaming" takes them block by block, so that only a block's scores are in memory; "scann" is
+    approximate.
 
     Args:
         index: which.
@@ -119,7 +120,6 @@ def _layers() -> Any:
     They are of Keras 2, as what `tf.keras` is in this process from then on, unless it was Keras 3
     before; `import keras` stays Keras 3.
     """
-    remedy = "Set TF_USE_LEGACY_KERAS=1 before TensorFlow is imported, or export in a process that"
     before = os.environ.get("TF_USE_LEGACY_KERAS")
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     try:
@@ -136,7 +136,8 @@ def _layers() -> Any:
     except (ImportError, AttributeError, TypeError) as error:
         raise ImportError(
             "TensorFlow Recommenders needs tf.keras to be Keras 2, and it has been used as Keras 3 "
-            f"here. {remedy} does not use tf.keras ('import keras' is no matter)."
+            "here ('import keras' is no matter). Set TF_USE_LEGACY_KERAS=1 before TensorFlow is "
+            "imported, or export in a process that does not use tf.keras."
         ) from error
     finally:
         if before is None:

@@ -109,7 +109,8 @@ class NeuMF(RankingModel):
         """Returns logits, (batch, n)."""
         users, items = check_pairs(inputs, self.n_users, self.n_items)
         users = users[:, None]
-        rows = _rows if training else _served
+        # Without a gradient the layers look up themselves, in an export as they are stored.
+        rows = _rows if training else lambda layer, at: layer(at)
         factors = rows(self.gmf_user, users), rows(self.gmf_item, items)
         halves = rows(self.mlp_user, users), rows(self.mlp_item, items)
         x = ops.concatenate([ops.broadcast_to(halves[0], ops.shape(halves[1])), halves[1]], axis=-1)
@@ -173,10 +174,6 @@ class NeuMF(RankingModel):
         names = ("n_users", "n_items", "factors", "mlp_factors", "hidden", "dropout")
         own = {name: getattr(self, name) for name in (*names, "regularization", "sparse", "seed")}
         return super().get_config() | own
-
-
-def _served(layer: keras.layers.Embedding, at: Any) -> Any:
-    return layer(at)
 
 
 def _rows(layer: keras.layers.Embedding, at: Any) -> Any:

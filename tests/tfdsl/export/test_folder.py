@@ -91,9 +91,9 @@ def test_what_is_no_export_is_never_replaced(tmp_path, make):
     assert left(tmp_path) == ["a"]
 
 
-def break_format(path):
+def change_manifest(path, **changes):
     manifest = json.loads((path / folder.MANIFEST).read_text())
-    (path / folder.MANIFEST).write_text(json.dumps(manifest | {"format": 99}))
+    (path / folder.MANIFEST).write_text(json.dumps(manifest | changes))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,8 @@ def break_format(path):
         (lambda path: (path / folder.MANIFEST).write_bytes(b"\xff\xfe"), "is damaged"),
         (lambda path: (path / folder.MANIFEST).write_text("[]"), "is damaged"),
         (lambda path: (path / folder.MANIFEST).unlink(), "is no export of tfdsl"),
-        (break_format, "format 99"),
+        (lambda path: change_manifest(path, kind="another"), "json was changed"),
+        (lambda path: change_manifest(path, format=99), "format 99"),
     ],
 )
 def test_a_damaged_or_foreign_folder_is_refused(tmp_path, damage, message):
