@@ -103,6 +103,7 @@ def _config(model: keras.Model) -> dict[str, Any]:
     try:
         config = keras.saving.serialize_keras_object(model)
     except (NotImplementedError, TypeError, ValueError) as error:
+        # What Keras raises for a class that it cannot write down: it is served all the same.
         return {"error": " ".join(str(error).split())}
     config.pop("compile_config", None)
     return {"config": config, "build": model.get_build_config()}
