@@ -9,12 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfdsl.export import light_gcn, serving
-from tfdsl.export.search import Candidates, search_of
+from tfdsl.export.search import Candidates, Search, best_of, search_of
 from tfdsl.export.weights import Weights
 from tfdsl.models import LightGCN, MultVAE, NeuMF
 
 Tensor: TypeAlias = tf.Tensor
-Rank: TypeAlias = Callable[[Tensor, Any], tuple[Tensor, Tensor]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,17 +23,17 @@ class Ranker:
     Attributes:
         n_items: how many there are.
         n_users: how many there are; None if a user is his history.
-        rank: (users, n) -> (scores, item numbers), best first, both (users, n). Users are int64
-            (batch,), or 0/1 rows of what they had, float32 (batch, n_items).
+        rank: (users, k, seen) -> (scores, item numbers), both (users, k), see `search_of`. Users
+            are int64 (batch,), or 0/1 rows of what they had, float32 (batch, n_items).
     """
 
     n_items: int
     n_users: int | None
-    rank: Rank
+    rank: Search
 
 
-def ranker_of(model: keras.Model, weights: Weights, index: str, k: int) -> Ranker:
-    """Returns how a model ranks items.
+def ranker_of(model: keras.Model, weights: Weights, index: str, k: int, most: int) -> Ranker:
+    """Returns how a model ranks items; see `search_of` for the arguments.
 
     Raises:
         ValueError: the model ranks nothing, or not by dot products, which the index needs.
@@ -42,7 +41,7 @@ def ranker_of(model: keras.Model, weights: Weights, index: str, k: int) -> Ranke
     """
     for kind, make in _RANKERS.items():
         if isinstance(model, kind):
-            return make(model, weights, index, k)
+            return make(model, weights, index, k, most)
     names = ", ".join(kind.__name__ for kind in _RANKERS)
     raise ValueError(
         f"retrieval takes a model that ranks items for a user ({names}); received "
@@ -50,7 +49,7 @@ def ranker_of(model: keras.Model, weights: Weights, index: str, k: int) -> Ranke
     )
 
 
-def _light_gcn(model: LightGCN, weights: Weights, index: str, k: int) -> Ranker:
+def _light_gcn(model: LightGCN, weights: Weights, index: str, k: int, most: int) -> Ranker:
     values = None
     if weights.is_plain and index != "streaming":  # the search stores the items' half itself
         table = np.asarray(keras.ops.convert_to_numpy(model.embeddings()))
@@ -65,16 +64,16 @@ def _light_gcn(model: LightGCN, weights: Weights, index: str, k: int) -> Ranker:
             table=lambda: nodes.value()[model.n_users :],
             open=lambda: lambda of: rows(of + model.n_users),
         )
-    search, held = search_of(index, candidates, k)
+    search, held = search_of(index, candidates, k, most)
     weights.hold(held, "items", values)
 
-    def rank(users: Tensor, n: Any) -> tuple[Tensor, Tensor]:
-        return search(rows(users), n)
+    def rank(users: Tensor, k: int, seen: Tensor | None) -> tuple[Tensor, Tensor]:
+        return search(rows(users), k, seen)
 
     return Ranker(model.n_items, model.n_users, rank)
 
 
-def _mult_vae(model: MultVAE, weights: Weights, index: str, k: int) -> Ranker:
+def _mult_vae(model: MultVAE, weights: Weights, index: str, k: int, most: int) -> Ranker:
     # The last layer is a dot product with an item's weights and, by a 1 beside the query, its bias.
     kernel, bias = model.decoder_items.kernel, model.decoder_items.bias
 
@@ -92,34 +91,33 @@ def _mult_vae(model: MultVAE, weights: Weights, index: str, k: int) -> Ranker:
     if weights.is_plain and index != "streaming":
         values = np.concatenate([kernel.numpy().T, bias.numpy()[:, None]], axis=1)
         candidates = Candidates.of(values)
-    search, held = search_of(index, candidates, k)
+    search, held = search_of(index, candidates, k, most)
     weights.hold(held, "items", values)
 
-    def rank(histories: Tensor, n: Any) -> tuple[Tensor, Tensor]:
+    def rank(histories: Tensor, k: int, seen: Tensor | None) -> tuple[Tensor, Tensor]:
         with serving.reading(model, weights):
             vectors = tf.cast(model.user_vectors(histories), tf.float32)
         ones = tf.ones([tf.shape(vectors)[0], 1])
-        return search(tf.concat([vectors, ones], axis=1), n)
+        return search(tf.concat([vectors, ones], axis=1), k, seen)
 
     return Ranker(model.n_items, None, rank)
 
 
-def _neu_mf(model: NeuMF, weights: Weights, index: str, k: int) -> Ranker:
+def _neu_mf(model: NeuMF, weights: Weights, index: str, k: int, most: int) -> Ranker:
     if index != "brute_force":
         raise ValueError(
             f"NeuMF's scores are no dot products, which index={index!r} needs. Use 'brute_force'."
         )
 
-    def rank(users: Tensor, n: Any) -> tuple[Tensor, Tensor]:
+    def rank(users: Tensor, k: int, seen: Tensor | None) -> tuple[Tensor, Tensor]:
         with serving.reading(model, weights):
             scores = model.all_scores(users)
-        scores, numbers = tf.math.top_k(scores, n)
-        return scores, tf.cast(numbers, tf.int64)
+        return best_of(scores, k, seen)
 
     return Ranker(model.n_items, model.n_users, rank)
 
 
-_RANKERS: dict[type, Callable[[Any, Weights, str, int], Ranker]] = {
+_RANKERS: dict[type, Callable[[Any, Weights, str, int, int], Ranker]] = {
     LightGCN: _light_gcn,
     MultVAE: _mult_vae,
     NeuMF: _neu_mf,

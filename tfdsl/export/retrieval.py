@@ -49,10 +49,10 @@ def retrieval(
         path: the folder to write; for TensorFlow Serving a number in the folder of the model.
         k: length of the list.
         index: "brute_force": one product with all items; "streaming": block by block, in less
-            memory, slower; "scann": approximate, with the package scann here and wherever it is
-            served. The layers are TensorFlow Recommenders'; where the vectors are packed, short, or
-            propagated when loaded, "brute_force" needs none. NeuMF's scores are no dot products, so
-            it takes "brute_force" alone.
+            memory, slower; "scann": approximate (it may find fewer than k too), with the package
+            scann here and wherever it is served. The layers are TensorFlow Recommenders'; where the
+            vectors are packed, short, or propagated when loaded, "brute_force" needs none. NeuMF's
+            scores are no dot products, so it takes "brute_force" alone.
         storage: "dense" is fastest: of a LightGCN the propagated table. "packed" is smallest: the
             table before that and the graph, which is propagated when it is loaded.
         values: dtype of stored values, see `saved_model`.
@@ -81,7 +81,10 @@ def retrieval(
         raise ValueError(f"retrieval takes a built keras.Model; received {model!r}.")
     with folder.written(path, overwrite) as (partial, manifest):
         stored = weights.Weights(model, storage, values, "rows", serving.tables_of(model))
-        ranker = rankers.ranker_of(model, stored, index, schedules.check_count("k", k))
+        if interactions is not None:
+            check_csr("interactions", interactions)
+        most = 0 if interactions is None else int(np.diff(interactions.indptr).max(initial=0))
+        ranker = rankers.ranker_of(model, stored, index, schedules.check_count("k", k), most)
         if k > ranker.n_items:
             raise ValueError(f"`k` must be at most the {ranker.n_items} items; received {k}.")
         asked = _Users(ranker, stored, interactions, users, items)
@@ -110,20 +113,10 @@ def _function(
 ) -> Any:
     def retrieve(given: Tensor) -> dict[str, Tensor]:
         users = asked.numbers(given)
-        if not unseen:
-            scores, numbers = (tf.ensure_shape(x, (None, k)) for x in ranker.rank(users, k))
-            return {"items": names.of(numbers), "scores": scores}
-        seen = asked.seen(users)
-        most = tf.reduce_max(tf.math.count_nonzero(seen, axis=1, dtype=tf.int32))
-        n = tf.minimum(k + tf.maximum(most, 0), ranker.n_items)  # of no users most is the least int
-        scores, numbers = ranker.rank(users, n)
-        is_seen = tf.gather(seen, numbers, batch_dims=1)
-        scores, at = tf.math.top_k(tf.where(is_seen, -np.inf, scores), k)
-        numbers = tf.gather(numbers, at, batch_dims=1)
-        return {
-            "items": names.of(tf.where(scores > -np.inf, numbers, np.int64(-1))),
-            "scores": scores,
-        }
+        scores, numbers = ranker.rank(users, k, asked.seen(users) if unseen else None)
+        scores, numbers = (tf.ensure_shape(x, (None, k)) for x in (scores, numbers))
+        numbers = tf.where(scores > -np.inf, numbers, np.int64(-1))
+        return {"items": names.of(numbers), "scores": scores}
 
     function = tf.function(retrieve, input_signature=[asked.spec], autograph=False)
     function.get_concrete_function()
@@ -219,7 +212,6 @@ class _Names(tf.Module):
 def _pattern(
     stored: weights.Weights, interactions: CSRMatrix, shape: tuple[int, int]
 ) -> StoredRows:
-    check_csr("interactions", interactions)
     if tuple(interactions.shape) != shape:
         raise ValueError(
             f"`interactions` must have one row a user and one column an item, {shape}; received "

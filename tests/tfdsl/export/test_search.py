@@ -1,6 +1,7 @@
 import builtins
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -53,3 +54,56 @@ def test_where_tf_keras_is_keras_3_already_it_says_so():
     command = [sys.executable, "-c", code]
     process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert "needs tf.keras to be Keras 2" in process.stdout, process.stderr[-2000:]
+
+
+class FoundTwo:
+    """As ScaNN's layer where its leaves hold two items alone: the rest is item 0, NaN."""
+
+    def __init__(self, **options):
+        self.options = options
+
+    def index(self, candidates):
+        return self
+
+    def __call__(self, queries, k):
+        numbers = tf.concat([[5, 4], tf.zeros([k - 2], tf.int32)], axis=0)
+        scores = tf.concat([[2.0, 1.0], tf.fill([k - 2], np.nan)], axis=0)
+        n = tf.shape(queries)[0]
+        return tf.tile(scores[None], [n, 1]), tf.tile(numbers[None], [n, 1])
+
+
+@pytest.mark.parametrize(
+    ("seen", "scores", "first"),
+    [
+        (None, [2, 1, -np.inf], [5, 4]),
+        ([5], [1, -np.inf, -np.inf], [4]),
+        ([0], [2, 1, -np.inf], [5, 4]),
+    ],
+)
+def test_what_scann_does_not_find_is_no_item(monkeypatch, seen, scores, first):
+    layers = types.SimpleNamespace(ScaNN=FoundTwo)
+    monkeypatch.setattr(search, "_layers", lambda: layers)
+    find, (layer,) = search.search_of("scann", search.Candidates.of(np.eye(6, dtype="f4")), 3, 2)
+    assert layer.options["num_reordering_candidates"] == 6
+    assert 1 <= layer.options["num_leaves_to_search"] <= layer.options["num_leaves"] <= 6
+    marks = None if seen is None else tf.constant([[item in seen for item in range(6)]])
+    found, numbers = find(tf.zeros([1, 6]), 3, marks)
+    np.testing.assert_array_equal(found, [scores])
+    np.testing.assert_array_equal(numbers[0, : len(first)], first)
+
+
+def test_scann_finds_most_of_the_best():
+    pytest.importorskip(
+        "scann", reason="needs ScaNN, built for this TensorFlow", exc_type=Exception
+    )
+    draw = np.random.default_rng(0)
+    candidates = search.Candidates.of(draw.normal(size=(2000, 8)).astype("f4"))
+    queries = tf.constant(draw.normal(size=(50, 8)).astype("f4"))
+    seen = tf.constant(draw.random((50, 2000)) < 0.1)
+    most = int(np.count_nonzero(seen, axis=1).max())
+    find, _ = search.search_of("scann", candidates, 10, most)
+    exact, _ = search.search_of("brute_force", candidates, 10)
+    for left_out in (None, seen):
+        found, best = (f(queries, 10, left_out)[1].numpy() for f in (find, exact))
+        overlap = np.mean([len(set(a) & set(b)) for a, b in zip(found, best, strict=True)]) / 10
+        assert overlap > 0.7
