@@ -13,6 +13,7 @@ from tfdsl.export.weights import Weights
 from tfdsl.models import LightGCN
 
 GRAPH = "graph"
+_COLUMNS = 16  # that are propagated at once
 
 
 class Table(Protocol):
@@ -84,9 +85,12 @@ class Propagated(tf.saved_model.experimental.TrackableResource):
         tf.raw_ops.DestroyResourceOp(resource=self.resource_handle)
 
     def _propagate(self) -> tf.Tensor:
-        """Returns the mean of x, A x, A A x, ..., in the order of sums that `Propagation` has."""
-        own = tf.cast(self.nodes.value(), tf.float32)
-        n_users = self.graph.shape[0]
+        """Returns the mean of x, A x, A A x, ..., in the order of sums that `Propagation` has.
+
+        A few columns at a time, one after the other: what is needed on the way is as large as
+        several tables.
+        """
+        whole = tf.cast(self.nodes.value(), tf.float32)
         users, items = tf.unstack(self.graph.coordinates(), axis=1)
         degrees = [
             tf.math.unsorted_segment_sum(tf.ones_like(ids, tf.float32), ids, n)
@@ -100,8 +104,18 @@ class Propagated(tf.saved_model.experimental.TrackableResource):
             values=tf.ones_like(users, tf.float32),
             dense_shape=tf.constant(self.graph.shape, tf.int64),
         )
-        rows = scaled = scale * own
-        rows = tf.cast(rows, self._gather)
+        blocks: list[tf.Tensor] = []
+        for first in range(0, self.nodes.shape[1], _COLUMNS):
+            with tf.control_dependencies(blocks[-1:]):
+                own = tf.identity(whole[:, first : first + _COLUMNS])
+                total = self._sum_of_layers(matrix, scale, own)
+                blocks.append(tf.where(is_linked, total, own) / (self._layers + 1))
+        return tf.concat(blocks, axis=1)
+
+    def _sum_of_layers(self, matrix: tf.Tensor, scale: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
+        n_users = self.graph.shape[0]
+        scaled = scale * own
+        rows = tf.cast(scaled, self._gather)
         for _ in range(self._layers):
             passed = tf.cast(rows, tf.float32)
             sums = [
@@ -110,8 +124,7 @@ class Propagated(tf.saved_model.experimental.TrackableResource):
             ]
             product = scale * tf.concat(sums, axis=0)
             rows = tf.cast(scaled + scale * product, self._gather)
-        total = tf.math.divide_no_nan(tf.cast(rows, tf.float32), scale)
-        return tf.where(is_linked, total, own) / (self._layers + 1)
+        return tf.math.divide_no_nan(tf.cast(rows, tf.float32), scale)
 
 
 def call(model: LightGCN, weights: Weights) -> Callable[..., Any]:

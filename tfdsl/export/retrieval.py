@@ -175,7 +175,7 @@ class _Users(tf.Module):
         """Returns what the users that `numbers` has returned have seen, bool (batch, items)."""
         if self._seen is None:
             return users > 0
-        return self._seen.marks(users) > 0
+        return self._seen.marks(users)
 
     def _marked(self, rows: Tensor, columns: Tensor, given: Tensor) -> Tensor:
         n = tf.shape(given, tf.int64)[0]

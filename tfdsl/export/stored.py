@@ -73,8 +73,8 @@ class StoredRows(Stored):
         return self._looked_up(ids, values)
 
     def marks(self, ids: Tensor) -> Tensor:
-        """Returns 1 for each entry that the rows have, 0 elsewhere, float32; of a pattern."""
-        return self._looked_up(ids, lambda entries: tf.ones_like(entries, tf.float32))
+        """Returns which entries the rows have, bool; of a pattern."""
+        return self._looked_up(ids, lambda entries: tf.ones_like(entries, tf.bool))
 
     def _looked_up(self, ids: Tensor, values: Callable[[Tensor], Tensor]) -> Tensor:
         flat = tf.cast(tf.reshape(ids, [-1]), tf.int64)
