@@ -180,6 +180,7 @@ def _say(kind: str, density: str, measured: dict[str, Any]) -> None:
         print(
             f"{kind} {density} {name}: {one['bytes'] / 1e6:.2f} MB "
             f"({one['bytes'] / dense['bytes']:.3f}), "
+            f"{one['memory']['variables'] / 1e6:.2f} MB of variables, "
             f"{one['memory']['used'] / 1e6:.1f} MB resident, {times}",
             flush=True,
         )
