@@ -8,8 +8,9 @@ add, each in a process of its own, and the latency of requests of 1, 32 and 1024
 exports of one density take turns in one process. All of them have TensorFlow alone. With Gowalla's
 data also retrieval by a LightGCN on its graph, with the items that users have seen left out.
 
-Exports: "keras" (model.export), "dense", "packed", "bfloat16" (packed, with short values), "bitmap"
-(MultVAE: packed with one bit an entry), and for retrieval "streaming" (packed, block by block).
+Exports: "keras" (model.export), "dense", "packed", "bfloat16" (packed, with short values), of a
+MultVAE "bitmap" (packed with one bit an entry) and "at load" (packed, and unpacked when it is
+loaded), and for retrieval "streaming" (packed, block by block).
 """
 
 import functools
@@ -99,6 +100,7 @@ def _exports(kind: str, model: keras.Model) -> dict[str, Export]:
     }
     if kind == "multvae":
         exports["bitmap"] = functools.partial(save, kernels="bitmap")
+        exports["at load"] = functools.partial(save, unpack="load")
     return exports
 
 

@@ -20,6 +20,7 @@ _STYLES = {
     "packed": ("tab:blue", "-", "packed"),
     "bfloat16": ("tab:green", "-", "packed, bfloat16"),
     "bitmap": ("tab:orange", "-", "packed, bitmap"),
+    "at load": ("tab:purple", "-", "packed, unpacked when loaded"),
 }
 
 
@@ -61,7 +62,7 @@ def _sizes(axis: Any, measured: dict[str, Any]) -> None:
 def _latencies(axis: Any, measured: dict[str, Any]) -> None:
     densities = sorted(measured, key=float)
     sizes = list(measured[densities[0]]["dense"]["milliseconds"])
-    for name in ("packed", "bitmap"):
+    for name in ("packed", "bitmap", "at load"):
         if not all(name in measured[density] for density in densities):
             continue
         for size, marker in zip(sizes, "os^", strict=False):

@@ -1,6 +1,5 @@
 """LightGCN's embeddings in an export: propagated before it is written, or when it is loaded."""
 
-import hashlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -8,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfdsl.export.at_load import AtLoad
 from tfdsl.export.stored import Stored, StoredRows
 from tfdsl.export.weights import Weights
 from tfdsl.models import LightGCN
@@ -36,55 +36,28 @@ def embeddings(model: LightGCN, weights: Weights) -> Table:
         return weights.add(f"{model.nodes.name}/propagated", _numpy(model.embeddings()))
     graph = weights.pattern(GRAPH, *model.graph, model.n_items)
     nodes = weights.of(model.nodes.embeddings)
-    name = _digest(nodes, graph)
-    table = Propagated(nodes, graph, model.n_layers, model.gather, name)
+    assert isinstance(nodes, Stored)  # a table is not unpacked
+    table = Propagated(nodes, graph, model.n_layers, model.gather)
     weights.others.append(table)
     return table
 
 
-class Propagated(tf.saved_model.experimental.TrackableResource):
-    """The propagated table: computed and kept when the SavedModel is loaded, not written.
+class Propagated(AtLoad):
+    """The propagated table.
 
     Args:
         nodes: the table before, (users + items, width).
         graph: the interactions, a pattern (users, items).
         layers: how often it is propagated.
         gather: dtype of what is passed on, see `LightGCN`.
-        name: another one for every content: what is loaded under one name is one table.
     """
 
-    def __init__(
-        self, nodes: Stored, graph: StoredRows, layers: int, gather: str, name: str
-    ) -> None:
-        super().__init__()
+    def __init__(self, nodes: Stored, graph: StoredRows, layers: int, gather: str) -> None:
+        super().__init__(nodes.shape, tf.float32, nodes, graph)
         self.nodes, self.graph = nodes, graph
-        self._layers, self._gather, self._name = layers, tf.as_dtype(gather), name
+        self._layers, self._gather = layers, tf.as_dtype(gather)
 
-    def rows(self, ids: tf.Tensor) -> tf.Tensor:
-        """Returns the embeddings of some nodes."""
-        return tf.raw_ops.ResourceGather(
-            resource=self.resource_handle, indices=ids, dtype=tf.float32
-        )
-
-    def value(self) -> tf.Tensor:
-        """Returns all embeddings, (users + items, width)."""
-        read = tf.raw_ops.ReadVariableOp(resource=self.resource_handle, dtype=tf.float32)
-        return tf.ensure_shape(read, self.nodes.shape)
-
-    # What TensorFlow calls when the SavedModel is loaded, by its names.
-
-    def _create_resource(self) -> tf.Tensor:
-        return tf.raw_ops.VarHandleOp(
-            dtype=tf.float32, shape=self.nodes.shape, shared_name=self._name
-        )
-
-    def _initialize(self) -> None:
-        tf.raw_ops.AssignVariableOp(resource=self.resource_handle, value=self._propagate())
-
-    def _destroy_resource(self) -> None:
-        tf.raw_ops.DestroyResourceOp(resource=self.resource_handle)
-
-    def _propagate(self) -> tf.Tensor:
+    def compute(self) -> tf.Tensor:
         """Returns the mean of x, A x, A A x, ..., in the order of sums that `Propagation` has.
 
         A few columns at a time, one after the other: what is needed on the way is as large as
@@ -148,11 +121,3 @@ def _known(ids: tf.Tensor, n: int) -> tf.Tensor:
 
 def _numpy(x: Any) -> np.ndarray:
     return np.asarray(keras.ops.convert_to_numpy(x))
-
-
-def _digest(*all_stored: Stored) -> str:
-    digest = hashlib.sha256()
-    for one in all_stored:
-        for name, array in sorted(one.arrays.items()):
-            digest.update(name.encode() + array.numpy().tobytes())
-    return f"tfdsl_propagated_{digest.hexdigest()[:32]}"

@@ -53,8 +53,9 @@ def retrieval(
             scann here and wherever it is served. The layers are TensorFlow Recommenders'; where the
             vectors are packed, short, or propagated when loaded, "brute_force" needs none. NeuMF's
             scores are no dot products, so it takes "brute_force" alone.
-        storage: "dense" is fastest: of a LightGCN the propagated table. "packed" is smallest: the
-            table before that and the graph, which is propagated when it is loaded.
+        storage: "dense" is there at once: of a LightGCN the propagated table. "packed" is smallest
+            on disk: the table before that and the graph, which is propagated when it is loaded;
+            kernels are unpacked then.
         values: dtype of stored values, see `saved_model`.
         users: the users' ids, integers or strings, in the order of their numbers; None for those.
         items: the items' ids.
@@ -80,7 +81,9 @@ def retrieval(
     if not isinstance(model, keras.Model) or not model.built:
         raise ValueError(f"retrieval takes a built keras.Model; received {model!r}.")
     with folder.written(path, overwrite) as (partial, manifest):
-        stored = weights.Weights(model, storage, values, "rows", serving.tables_of(model))
+        stored = weights.Weights(
+            model, storage, values, "rows", serving.tables_of(model), unpack="load"
+        )
         if interactions is not None:
             check_csr("interactions", interactions)
         most = 0 if interactions is None else int(np.diff(interactions.indptr).max(initial=0))

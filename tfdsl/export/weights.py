@@ -9,12 +9,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfdsl.export import packing, stored
+from tfdsl.export.at_load import Unpacked
 from tfdsl.layers.masking import mask_of
 from tfdsl.layers.mlp import mlp_of
 
 T = TypeVar("T")
 STORAGES = ("dense", "packed")
 KERNELS = ("rows", "bitmap")
+UNPACK = ("request", "load")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Weights:
         values: dtype of matrices' and tables' values, see `packing.pack`.
         kernels: which packed form weights have that are no tables.
         tables: the weights whose rows are read by number.
+        unpack: when packed weights are unpacked that are no tables: for each "request", or at
+            "load".
     """
 
     def __init__(
@@ -60,8 +64,10 @@ class Weights:
         values: str,
         kernels: str,
         tables: list[keras.Variable],
+        unpack: str,
     ) -> None:
         self.storage, self._values, self._kernels = storage, values, kernels
+        self._unpack = unpack
         self._tables = {id(table) for table in tables}
         self._places = {id(weight): place for place, weight in enumerate(model.weights)}
         self.model_name = type(model).__name__
@@ -72,7 +78,7 @@ class Weights:
         self.rows: list[WeightRow] = []
         self.others: list[Any] = []  # what else a function needs, to be saved with it
 
-    def of(self, weight: keras.Variable) -> stored.Stored:
+    def of(self, weight: keras.Variable) -> stored.Stored | Unpacked:
         """Returns the stored form of a weight."""
         return self.once(weight, lambda: self._add(weight))
 
@@ -123,10 +129,10 @@ class Weights:
             row = WeightRow(path, value.shape, value.shape, 1.0, "whole", n, {"whole": n}, n)
             self.rows.append(row)
 
-    def _add(self, weight: keras.Variable) -> stored.Stored:
+    def _add(self, weight: keras.Variable) -> stored.Stored | Unpacked:
         value, mask = _cut(weight)
         kept = value.size if mask is None else int(np.count_nonzero(mask))
-        return self._append(
+        packed = self._append(
             weight.path,
             tuple(weight.shape),
             kept / max(int(np.prod(weight.shape)), 1),
@@ -134,6 +140,11 @@ class Weights:
             {form: self._pack(weight, value, mask, form) for form in self._forms(weight, mask)},
             self._places.get(id(weight)),
         )
+        if self._unpack == "request" or id(weight) in self._tables or type(packed) is stored.Stored:
+            return packed
+        unpacked = Unpacked(packed)
+        self.others.append(unpacked)
+        return unpacked
 
     def _append(
         self,

@@ -22,10 +22,12 @@ def served(path, **inputs):
 
 
 @pytest.mark.parametrize("values", ["float32", "bfloat16", "float16"])
-@pytest.mark.parametrize("storage", ["dense", "packed"])
-def test_outputs_are_those_of_the_values_that_are_stored(tmp_path, storage, values):
+@pytest.mark.parametrize(
+    ("storage", "unpack"), [("dense", "request"), ("packed", "request"), ("packed", "load")]
+)
+def test_outputs_are_those_of_the_values_that_are_stored(tmp_path, storage, unpack, values):
     model = stack()
-    saved_model(model, tmp_path / "a", storage=storage, values=values)
+    saved_model(model, tmp_path / "a", storage=storage, values=values, unpack=unpack)
     x = np.random.default_rng(0).normal(size=(20, 64)).astype("f4")
     found = served(tmp_path / "a", inputs=x)["output_0"]
     for weight in model.trainable_weights:
@@ -41,6 +43,17 @@ def test_the_size_follows_the_density_and_every_variable_is_written_once(tmp_pat
     packed = saved_model(stack(units=1500), tmp_path / "b", values="bfloat16")
     assert packed.weight_bytes < 0.08 * packed.dense_bytes
     assert packed.bytes < 0.1 * report.bytes
+
+
+def test_unpacked_when_loaded_is_as_small_on_disk_and_trained_on_alike(tmp_path):
+    model = stack(units=1500)
+    packed = saved_model(model, tmp_path / "a")
+    at_load = saved_model(model, tmp_path / "b", unpack="load")
+    assert at_load.weight_bytes == packed.weight_bytes
+    assert at_load.bytes < 1.02 * packed.bytes
+    other = tfdsl.export.load_packed(tmp_path / "b")
+    for mine, its in zip(model.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(mine, its)
 
 
 def test_what_only_training_needs_stays_behind(tmp_path):
@@ -143,6 +156,7 @@ def test_the_model_is_as_it_was(tmp_path):
         ({"storage": "zip"}, "`storage` must be one of dense, packed; received 'zip'"),
         ({"values": "int8"}, "`values` must be one of float32, bfloat16, float16"),
         ({"kernels": "coo"}, "`kernels` must be one of rows, bitmap"),
+        ({"unpack": "never"}, "`unpack` must be one of request, load"),
     ],
 )
 def test_wrong_arguments_are_refused(tmp_path, arguments, message):
