@@ -39,6 +39,7 @@ _DENSITIES = flags.DEFINE_list(
 _KINDS = flags.DEFINE_list("kinds", ["table", "multvae", "dlrm", "retrieval"], "What to export.")
 _CALLS = flags.DEFINE_list("calls", ["1:200", "32:200", "1024:40"], "Batch size:calls a turn.")
 _TURNS = flags.DEFINE_integer("turns", 5, "Turns of each export.", lower_bound=1)
+_SECONDS = flags.DEFINE_float("seconds", 1.5, "Of a turn, at most.", lower_bound=0)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder with the data sets' folders.")
 _OUT = flags.DEFINE_string("out", None, "Folder for the figures, their table and the picture.")
 _ROWS, _CAP = 1024, 100_000
@@ -153,6 +154,7 @@ def _measure(
             folders={kind: str(root / kind) for kind in exports},
             batches={size: int(n) for size, n in (pair.split(":") for pair in _CALLS.value)},
             turns=_TURNS.value,
+            seconds=_SECONDS.value,
             **task,
         )
         return {

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+_LEAST = 5  # calls of a turn, whatever they take
+
 
 def _resident() -> int:
     """Returns the bytes of this process that are in memory."""
@@ -64,8 +66,12 @@ def _latency(
     inputs: dict[str, np.ndarray],
     batches: dict[str, int],
     turns: int,
+    seconds: float,
 ) -> dict[str, dict[str, list[float]]]:
-    """Returns milliseconds of each call, by export and batch size; exports take turns."""
+    """Returns milliseconds of each call, by export and batch size; exports take turns.
+
+    A turn is so many calls (by batch size), or as many as fit into some seconds.
+    """
     loaded = {name: tf.saved_model.load(folder) for name, folder in folders.items()}
     functions = {name: one.signatures[signature] for name, one in loaded.items()}
     times: dict[str, dict[str, list[float]]] = {name: {} for name in folders}
@@ -76,8 +82,11 @@ def _latency(
             times[name][size] = []
         for _ in range(turns):
             for name, function in functions.items():
-                for _ in range(n_calls):
+                end = time.perf_counter() + seconds
+                for place in range(n_calls):
                     started = time.perf_counter()
+                    if place >= _LEAST and started > end:
+                        break
                     outputs = function(**fed[name])
                     next(iter(outputs.values())).numpy()
                     times[name][size].append(1e3 * (time.perf_counter() - started))
@@ -91,7 +100,7 @@ def main() -> None:
     if task["what"] == "memory":
         found: Any = _memory(task["folder"], task["signature"], inputs)
     else:
-        names = ("folders", "batches", "turns")
+        names = ("folders", "batches", "turns", "seconds")
         found = _latency(signature=task["signature"], inputs=inputs, **{n: task[n] for n in names})
     print(json.dumps(found))
 
