@@ -17,7 +17,9 @@ Usage: ./reproduce.sh [COMMAND]
                          neumf-ml1m, neumf-citeulike, amgp-criteo-like, amgp-ml100k,
                          amgp-criteo
   table NAME [flags]     make one table; finished runs are kept, interrupted ones go on
-  test [pytest flags]    ruff, mypy and pytest, as continuous integration runs them
+  test [--all] [pytest flags]
+                         ruff, mypy and pytest, as continuous integration runs them; with --all
+                         also the tests that take hours
   -h, --help, help       this text
 
 Flags of table:
@@ -171,6 +173,10 @@ run_tests() {
   step ruff check .
   step ruff format --check .
   step mypy
+  if [[ ${1:-} == --all ]]; then
+    shift
+    set -- -m "slow or not slow" "$@"
+  fi
   step pytest -n 2 --dist=worksteal "$@"
 }
 

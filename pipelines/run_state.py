@@ -4,12 +4,13 @@ import csv
 import io
 import json
 import pathlib
+import warnings
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from pipelines import files
+from pipelines import checkpoints, files
 
 
 class RunState:
@@ -33,18 +34,32 @@ class RunState:
         # By position, and all of them: TensorFlow's own walk over a model's attributes misses
         # the state of Keras's seed generators.
         self.variables = [v.value for v in (*model.variables, *model.optimizer.variables)]
-        checkpoint = tf.train.Checkpoint(variables=self.variables, progress=self._state)
-        self._manager = tf.train.CheckpointManager(checkpoint, folder / "checkpoint", max_to_keep=1)
+        self._checkpoint = tf.train.Checkpoint(variables=self.variables, progress=self._state)
+        # Two, for one may turn out to be damaged.
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, folder / "checkpoint", max_to_keep=2
+        )
 
     def restore(self) -> dict[str, Any] | None:
-        """Takes up the state of an interrupted run and returns what `save` was given, or None."""
-        if self._manager.latest_checkpoint is None:
-            return None
-        self._manager.restore_or_initialize()
-        state: dict[str, Any] = json.loads(self._state.numpy().decode())
-        self.rows, self.seconds = state["rows"], state["seconds"]
-        progress: dict[str, Any] = state["progress"]
-        return progress
+        """Takes up the state of an interrupted run and returns what `save` was given, or None.
+
+        A checkpoint that is damaged or cut short is left out with a warning, and the one before it
+        taken, or none.
+        """
+        for path in checkpoints.newest_first(self.folder / "checkpoint"):
+            damage = checkpoints.damage(path)
+            if damage is None:
+                self._checkpoint.restore(str(path)).assert_consumed()
+                state: dict[str, Any] = json.loads(self._state.numpy().decode())
+                self.rows, self.seconds = state["rows"], state["seconds"]
+                progress: dict[str, Any] = state["progress"]
+                return progress
+            warnings.warn(
+                f"The checkpoint {path} is damaged and left out ({damage}). The run goes on from "
+                "the one before it, or from its beginning.",
+                stacklevel=2,
+            )
+        return None
 
     def write_rows(self) -> None:
         """Writes metrics.csv, with all columns of all rows; a row without one has it empty."""
@@ -55,7 +70,18 @@ class RunState:
         files.write_text(self.folder / "metrics.csv", table.getvalue())
 
     def save(self, progress: dict[str, Any]) -> None:
-        """Saves the model, its optimizer, rows, seconds, and `progress`, which JSON takes."""
+        """Saves the model, its optimizer, rows, seconds, and `progress`, which JSON takes.
+
+        Raises:
+            OSError: it cannot be written, as where the disk is full; what was saved before stays.
+        """
         state = {"rows": self.rows, "seconds": self.seconds, "progress": progress}
         self._state.assign(json.dumps(state))
-        self._manager.save()
+        try:
+            self._manager.save()
+        except tf.errors.OpError as error:
+            raise OSError(
+                f"The state of the run could not be written to {self.folder / 'checkpoint'}: "
+                f"{error.message} What was written before is kept: make room, and the same command "
+                "goes on from there."
+            ) from error

@@ -9,6 +9,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 import pytest
+import tensorflow as tf
+
+# Two virtual devices, for tests of replicas: before anything starts TensorFlow.
+if not tf.config.list_physical_devices("GPU"):
+    _ONE = tf.config.LogicalDeviceConfiguration()
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [_ONE, _ONE]
+    )
 
 
 @pytest.fixture(autouse=True)

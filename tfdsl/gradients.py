@@ -1,5 +1,6 @@
 """Small operations on gradients, which are tensors or `tf.IndexedSlices` (rows of a table)."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -35,7 +36,7 @@ def _is_finite(values: tf.Tensor) -> tf.Tensor:
     return tf.reduce_all(tf.math.is_finite(tf.linalg.matvec(rows, zeros)))
 
 
-def sum_rows(rows: tf.Tensor, at: tf.Tensor, n: int) -> tf.Tensor:
+def sum_rows(rows: tf.Tensor, at: tf.Tensor, n: int | tf.Tensor) -> tf.Tensor:
     """Returns the (n, width) table whose row i is the sum of the rows with `at` i.
 
     The same bits whatever the order, which on a GPU changes from run to run: rows are added as
@@ -53,6 +54,23 @@ def sum_rows(rows: tf.Tensor, at: tf.Tensor, n: int) -> tf.Tensor:
     total = tf.math.unsorted_segment_sum(tf.cast(tf.round(rows * scale), tf.int64), at, n)
     poison = tf.where(_is_finite(rows), 0.0, float("nan"))  # integers cannot say it
     return tf.cast(total, tf.float32) / scale + poison
+
+
+def unique_rows(gradient: Gradient, shape: Sequence[int]) -> Gradient:
+    """Returns the same gradient of a weight of that shape; rows that occur again are summed.
+
+    Optimizers add rows that occur again in an order that a GPU does not fix. float64 sums have no
+    such order here either.
+    """
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    ids, places = tf.unique(gradient.indices)
+    rows, dtype = tf.reshape(gradient.values, [-1, math.prod(shape[1:])]), gradient.dtype
+    if dtype == tf.float64:
+        total = tf.math.unsorted_segment_sum(rows, places, tf.size(ids))
+    else:
+        total = tf.cast(sum_rows(tf.cast(rows, tf.float32), places, tf.size(ids)), dtype)
+    return tf.IndexedSlices(tf.reshape(total, [-1, *shape[1:]]), ids, gradient.dense_shape)
 
 
 def take_rows(table: tf.Tensor, at: tf.Tensor) -> tf.Tensor:

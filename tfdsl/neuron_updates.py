@@ -86,7 +86,7 @@ class NeuronUpdates:
             for mlp in self.mlps:
                 mlp.set_n_kept([self._algorithm.n_kept(n) for n in mlp.units[:-1]])
             self.has_begun = True
-            at_start = 0 in self._algorithm.updates.prune and not int(self._iteration.value)
+            at_start = 0 in self._algorithm.updates.prune and not int(self._iteration.numpy())
             if at_start and not any(bool(mlp.is_pruned.numpy()) for mlp in self.mlps):
                 self._prune({}, tf.constant(0, tf.int64))
 

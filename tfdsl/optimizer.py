@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfdsl import gradients
+from tfdsl import gradients, replicas
 from tfdsl.algorithms import Algorithm, NeuronPruning
 from tfdsl.mask_updates import MaskUpdates
 from tfdsl.neuron_updates import NeuronUpdates
@@ -55,7 +55,8 @@ class SparseOptimizer(keras.optimizers.Optimizer):
     Raises:
         ValueError: when made, for an inner optimizer that is built or that scales the loss;
             when built, if no weight has a mask (or neurons), or in the scope of a `tf.distribute`
-            strategy; when applied, for other variables than it was built for.
+            strategy other than Mirrored-, MultiWorkerMirrored- and OneDeviceStrategy; when applied,
+            for other variables than it was built for.
     """
 
     def __init__(
@@ -102,12 +103,7 @@ class SparseOptimizer(keras.optimizers.Optimizer):
         """
         if self.built:
             return
-        if tf.distribute.has_strategy():
-            raise ValueError(
-                f"SparseOptimizer does not work with replicas yet; received the strategy "
-                f"{type(tf.distribute.get_strategy()).__name__}. Train on one device, outside "
-                "`strategy.scope()`."
-            )
+        replicas.check_strategy(variables, self.inner_optimizer.variables[0])
         with tf.init_scope(), recorded(self.inner_optimizer) as slots:
             self.inner_optimizer.build(list(variables))
             self.skipped_steps = self.add_variable((), "zeros", "int64", name="skipped_steps")
@@ -144,6 +140,14 @@ class SparseOptimizer(keras.optimizers.Optimizer):
             return
         if trainable_variables is None:
             trainable_variables = self._trainable_variables
+        variables = trainable_variables
+        replicas.with_sums(lambda sums: self._apply(sums, variables), grads, variables)
+
+    def _apply(
+        self,
+        grads: Sequence[gradients.Gradient | None],
+        trainable_variables: Sequence[keras.Variable],
+    ) -> None:
         is_first = not self.built
         self.build(trainable_variables)
         if is_first and self._updates.made_masks and tf.executing_eagerly():
@@ -152,7 +156,7 @@ class SparseOptimizer(keras.optimizers.Optimizer):
                 "taken: those are of dense weights. In eager mode (run_eagerly=True, or a loop of "
                 "your own) call `optimizer.build(model.trainable_variables)` before the first "
                 "step.",
-                stacklevel=3,
+                stacklevel=5,
             )
         known = {id(v) for v in self._trainable_variables}
         unknown = [v.path for v in trainable_variables if id(v) not in known]
@@ -170,7 +174,7 @@ class SparseOptimizer(keras.optimizers.Optimizer):
             self._updates.begin()
         if self._updates.is_dense:
             # Dense: Keras's own bits, which XLA gives only where it compiles the same program.
-            self.inner_optimizer.apply(grads, trainable_variables)
+            self._take(list(zip(grads, trainable_variables, strict=True)))
             return
         pairs = list(zip(grads, trainable_variables, strict=True))
         present = [g for g, _ in pairs if g is not None]
@@ -189,7 +193,8 @@ class SparseOptimizer(keras.optimizers.Optimizer):
             ops.cond(~(finite & due), _nothing, update)
 
     def _take(self, pairs: Pairs) -> None:
-        self.inner_optimizer.apply(*zip(*pairs, strict=True))
+        with replicas.merged():
+            self.inner_optimizer.apply(*zip(*pairs, strict=True))
 
     # ---- what Keras asks an optimizer -------------------------------------------------------
 

@@ -48,13 +48,6 @@ def test_a_missing_gradient_is_refused_with_the_numbers():
         optimizer.apply([tf.zeros([6, 8])], model.trainable_variables)
 
 
-def test_replicas_are_refused_in_one_line():
-    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
-        model = small_model()
-        with pytest.raises(ValueError, match=r"replicas yet; received .*MirroredStrategy"):
-            tfdsl.SparseOptimizer("adam", dsl()).build(model.trainable_variables)
-
-
 @pytest.mark.parametrize("algorithm", [None, "dsl", tfdsl.DSL, 0.2])
 def test_anything_but_an_algorithm_is_refused_with_its_value(algorithm):
     with pytest.raises(ValueError) as error:

@@ -1,0 +1,107 @@
+"""Runs killed by SIGKILL, anywhere, and started again: they end as runs that were not killed."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from killed_runs import __file__ as script
+
+from pipelines.config import RunConfig
+
+COMMON = {"update_interval": 3, "evaluate_every": 2, "epochs": 4, "batch_size": 20}
+CONFIGS = {
+    "multvae": RunConfig("tiny", "multvae", "dsl", 0.2, **COMMON),
+    "lightgcn": RunConfig(
+        "tiny", "lightgcn", "dsl", 0.2, **COMMON | {"batch_size": 64}, settings={"width": 8}
+    ),
+    "neumf": RunConfig(
+        "tiny", "neumf", "rigl", 0.3, **COMMON | {"batch_size": 64}, settings={"factors": 8}
+    ),
+    "dlrm": RunConfig(
+        *("criteo-like", "dlrm", "amgp", 0.5),
+        **COMMON | {"batch_size": 16, "learning_rate": 0.1},
+        settings={
+            **{"rows_per_day": 200, "max_rows": 50, "width": 4, "bottom": "8", "top": "8"},
+            **{"optimizer": "adam", "pruned_share": 0.8},
+        },
+    ),
+}
+
+
+class Runner:
+    """Does runs in processes of their own, and knows how the undisturbed ones end."""
+
+    def __init__(self, folder):
+        self.folder, self.ends = folder, {}
+        root = pathlib.Path(__file__).parents[2]
+        environment = os.environ | {"PYTHONPATH": str(root)}
+        self.process = subprocess.Popen(
+            [sys.executable, script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def __call__(self, model, folder, kill_at=None):
+        job = {"folder": str(folder), "config": CONFIGS[model].to_dict(), "kill_at": kill_at}
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def whole(self, model):
+        if model not in self.ends:
+            folder = self.folder / model / "run"
+            done = self(model, folder)
+            assert done["status"] == 0
+            self.ends[model] = (done["ticks"], ending(folder))
+        return self.ends[model]
+
+
+def ending(folder):
+    """Returns what a run leaves, but for times."""
+    result = json.loads((folder / "result.json").read_text())
+    for name in ("seconds", "environment", "step_milliseconds"):
+        result.pop(name, None)
+    state = np.load(folder.parent / "state.npz")
+    return result, (folder / "metrics.csv").read_text(), [state[name] for name in state.files]
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory):
+    made = Runner(tmp_path_factory.mktemp("whole"))
+    yield made
+    made.process.communicate(timeout=60)
+
+
+def killed_and_ended(runner, model, seed, folder):
+    ticks, end = runner.whole(model)
+    draw = np.random.default_rng(seed)
+    kill_at = int(draw.integers(1, ticks + 1))
+    assert runner(model, folder / "run", kill_at)["status"] == -9
+    assert not (folder / "run" / "result.json").exists()
+    if draw.random() < 0.5:  # and once more, if it comes as far
+        again = runner(model, folder / "run", int(draw.integers(1, ticks + 1)))
+        assert again["status"] in (-9, 0)
+    assert runner(model, folder / "run")["status"] == 0
+    (result, metrics, state), (its_result, its_metrics, its_state) = ending(folder / "run"), end
+    assert result == its_result
+    assert metrics == its_metrics
+    assert len(state) == len(its_state)
+    for mine, its in zip(state, its_state, strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+def test_a_killed_run_ends_with_the_same_bits(runner, tmp_path):
+    killed_and_ended(runner, "multvae", 0, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("model", CONFIGS)
+def test_a_run_killed_anywhere_ends_with_the_same_bits(runner, model, seed, tmp_path):
+    killed_and_ended(runner, model, seed, tmp_path)
