@@ -20,6 +20,7 @@ from tfdsl.algorithms import (
     StaticSparse,
     StructuredPruning,
 )
+from tfdsl.export import load_packed
 from tfdsl.optimizer import SparseOptimizer
 from tfdsl.report import report
 from tfdsl.sparsify import sparsify
@@ -42,6 +43,7 @@ __all__ = [
     "evaluation",
     "export",
     "layers",
+    "load_packed",
     "models",
     "report",
     "schedules",

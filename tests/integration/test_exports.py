@@ -14,6 +14,7 @@ FORMS = {
     "dense": {"storage": "dense"},
     "packed": {},
     "bitmap": {"kernels": "bitmap"},
+    "at load": {"unpack": "load"},
 }
 SERVE = """
 import sys

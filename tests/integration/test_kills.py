@@ -97,7 +97,7 @@ def killed_and_ended(runner, model, seed, folder):
 
 
 def test_a_killed_run_ends_with_the_same_bits(runner, tmp_path):
-    killed_and_ended(runner, "multvae", 0, tmp_path)
+    killed_and_ended(runner, "lightgcn", 0, tmp_path)
 
 
 @pytest.mark.slow

@@ -66,7 +66,7 @@ def assert_equal_copies(model):
 @pytest.mark.parametrize(
     ("inner", "algorithm"),
     [
-        ("adam", {}),
+        slow("adam", {}),
         slow("adam", {"optimizer_state": "mask"}),
         slow("adam", {"optimizer_state": "reset", "grow": "accumulated_gradient"}),
         slow({"class_name": "Adam", "config": {"gradient_accumulation_steps": 2}}, {}),
@@ -86,6 +86,7 @@ def test_replicas_hold_the_same_bits_and_the_masks_of_one_device(inner, algorith
         np.testing.assert_allclose(mine.numpy(), its.numpy(), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_hundreds_of_updates_leave_the_replicas_equal():
     algorithm = tfdsl.DSL(0.25, update_interval=1, total_steps=300)
     model = trained(strategy(), algorithm=algorithm, epochs=50)
@@ -144,6 +145,7 @@ def test_a_gradient_that_is_not_finite_on_one_replica_changes_none():
     assert int(model.optimizer.skipped_steps.numpy()) == 1
 
 
+@pytest.mark.slow
 def test_mixed_precision_steps_on_replicas():
     keras.config.set_dtype_policy("mixed_float16")
     model = trained(strategy(), epochs=4)
@@ -152,6 +154,7 @@ def test_mixed_precision_steps_on_replicas():
     assert int(model.optimizer.inner_optimizer.iterations.numpy()) > 0
 
 
+@pytest.mark.slow
 def test_neurons_come_and_go_on_replicas_as_on_one_device():
     def run(scope):
         keras.utils.clear_session(free_memory=False)
@@ -201,6 +204,7 @@ def test_a_loop_of_ones_own_trains_on_replicas():
     assert int(optimizer.iterations.numpy()) == 6
 
 
+@pytest.mark.slow
 def test_what_replicas_have_trained_goes_on_alone(tmp_path):
     model = trained(strategy(), epochs=2)
     model.save(tmp_path / "model.keras")
@@ -210,6 +214,7 @@ def test_what_replicas_have_trained_goes_on_alone(tmp_path):
     assert_sparse(loaded)
 
 
+@pytest.mark.slow
 def test_at_density_1_replicas_train_as_keras_does():
     def dense():
         return small_model(keras.layers.Dense)

@@ -1,6 +1,7 @@
 """What an export computes once, when it is loaded, and does not write."""
 
 import hashlib
+from typing import Any
 
 import tensorflow as tf
 
@@ -13,17 +14,22 @@ class AtLoad(tf.saved_model.experimental.TrackableResource):
     Args:
         shape: of the tensor.
         dtype: of it.
-        parts: what it is computed from. Equal parts give one name, and what is loaded under one
-            name is one tensor.
+        parts: the stored weights that it is computed from.
+        settings: what else decides on it. What is loaded under one name is one tensor, so
+            everything that is equal gives one name, and nothing else does.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: tf.DType, *parts: Stored) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], dtype: tf.DType, parts: list[Stored], settings: Any = None
+    ) -> None:
         super().__init__()
         self.shape, self._dtype = shape, dtype
-        digest = hashlib.sha256(type(self).__name__.encode())
+        digest = hashlib.sha256(repr((type(self).__name__, shape, dtype, settings)).encode())
         for part in parts:
+            digest.update(repr((type(part).__name__, part.shape, part.width, part.block)).encode())
             for name, array in sorted(part.arrays.items()):
-                digest.update(name.encode() + array.numpy().tobytes())
+                digest.update(repr((name, array.shape, array.dtype)).encode())
+                digest.update(array.numpy().tobytes())
         self._name = f"tfdsl_{digest.hexdigest()[:32]}"
 
     def compute(self) -> tf.Tensor:
@@ -61,7 +67,7 @@ class Unpacked(AtLoad):
     """
 
     def __init__(self, stored: Stored) -> None:
-        super().__init__(stored.shape, stored.weight_dtype, stored)
+        super().__init__(stored.shape, stored.weight_dtype, [stored])
         self.stored = stored
 
     def compute(self) -> tf.Tensor:

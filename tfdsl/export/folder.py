@@ -6,7 +6,10 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
+import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +17,8 @@ import tfdsl
 
 MANIFEST = "tfdsl_export.json"
 FORMAT = 1
+_ONE_AT_A_TIME = threading.RLock()
+_HOST = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())  # of containers, the container
 
 
 @contextlib.contextmanager
@@ -21,13 +26,18 @@ def written(path: str | os.PathLike[str], overwrite: bool) -> Iterator[tuple[pat
     """Gives an empty folder and a dict for the manifest; the folder becomes `path` at the end.
 
     What is written goes to a hidden folder beside `path`, and is renamed when all of it is there;
-    after an error nothing is left of it. What a killed process has left there is removed.
+    after an error nothing is left of it. What a killed process of this host has left there is
+    removed. One export at a time: a model computes with stored weights while it is exported.
 
     Raises:
         FileExistsError: there is something at `path`, and not `overwrite`; or it is no export, so
             that it is not overwritten.
     """
-    target = pathlib.Path(os.path.abspath(path))
+    with _ONE_AT_A_TIME:
+        yield from _written(pathlib.Path(os.path.abspath(os.fspath(path))), overwrite)
+
+
+def _written(target: pathlib.Path, overwrite: bool) -> Iterator[tuple[pathlib.Path, Any]]:
     _check_target(target, overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_left_behind(target)
@@ -57,9 +67,9 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"{folder} is no export of tfdsl: it has no {MANIFEST}. {remedy}")
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-        known = manifest["format"] == FORMAT
+        known = manifest["format"] == FORMAT and manifest["format"] is not True
         files, digest_of_rest = dict(manifest["files"]), manifest.pop("digest", None)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{folder / MANIFEST} is damaged ({error!r}). {remedy}") from error
     if not known:
         raise ValueError(
@@ -110,12 +120,12 @@ def _put(partial: pathlib.Path, target: pathlib.Path) -> None:
 
 
 def _beside(target: pathlib.Path, what: str) -> pathlib.Path:
-    return target.parent / f".{target.name}.{what}-{os.getpid()}"
+    return target.parent / f".{target.name}.{what}-{_HOST}-{os.getpid()}"
 
 
 def _remove_left_behind(target: pathlib.Path) -> None:
-    for folder in target.parent.glob(f".{glob.escape(target.name)}.*-*"):
-        what, _, process = folder.name.removeprefix(f".{target.name}.").partition("-")
+    for folder in target.parent.glob(f".{glob.escape(target.name)}.*-{_HOST}-*"):
+        what, process = folder.name.removeprefix(f".{target.name}.").split(f"-{_HOST}-")
         if what not in ("partial", "replaced") or not process.isdigit() or _runs(int(process)):
             continue
         if what == "replaced" and not target.exists():

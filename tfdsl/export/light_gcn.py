@@ -53,7 +53,7 @@ class Propagated(AtLoad):
     """
 
     def __init__(self, nodes: Stored, graph: StoredRows, layers: int, gather: str) -> None:
-        super().__init__(nodes.shape, tf.float32, nodes, graph)
+        super().__init__(nodes.shape, tf.float32, [nodes, graph], (layers, gather))
         self.nodes, self.graph = nodes, graph
         self._layers, self._gather = layers, tf.as_dtype(gather)
 

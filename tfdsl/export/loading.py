@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfdsl import copying
 from tfdsl.export import folder, light_gcn, packing
 from tfdsl.layers.masking import mask_of
 from tfdsl.layers.mlp import PrunableMLP, mlp_of
@@ -32,10 +33,10 @@ def load_packed(
             configuration.
     """
     manifest = folder.read(path)
-    if manifest["kind"] != "model":
+    if manifest.get("kind") != "model":
         raise ValueError(
-            f"{path} is an export for serving alone ({manifest['kind']}). Load the model from its "
-            ".keras file, or from an export by tfdsl.export.saved_model."
+            f"{path} is an export for serving alone ({manifest.get('kind')}). Load the model from "
+            "its .keras file, or from an export by tfdsl.export.saved_model."
         )
     made = manifest["model"]
     if "config" not in made:
@@ -59,6 +60,9 @@ def load_packed(
             _assign(model.weights[entry["index"]], *packed.unpack(), path=entry["path"])
         elif entry["path"] == light_gcn.GRAPH:
             model.set_graph(*packed.pattern())
+    for layer in copying.layers_inside(model):
+        if hasattr(layer, "finalize_state") and layer.built:
+            layer.finalize_state()  # what its call reads is made from its weights
     return model
 
 
@@ -69,12 +73,14 @@ def _check_complete(path: Any, model: keras.Model, entries: list[dict[str, Any]]
             f"The model made from the configuration in {path} has {len(model.weights)} weights, "
             "fewer than were exported: its class has changed."
         )
-    trained = {id(weight) for weight in model.trainable_weights}
+    masks = {id(mask_of(weight)) for weight in model.weights}
     for place, weight in enumerate(model.weights):
-        if id(weight) in trained and place not in there:
+        # Numbers that are no counters: learned, whether trained on or frozen now.
+        is_learned = keras.backend.is_float_dtype(weight.dtype) and len(weight.shape) > 0
+        if is_learned and place not in there and id(weight) not in masks:
             raise ValueError(
-                f"The export {path} does not hold the weight {weight.path!r}, only what was "
-                "computed from it. Export with storage='packed', or load the .keras file."
+                f"The export {path} does not hold the weight {weight.path!r}, which inference does "
+                "not read as it is. Export with storage='packed', or load the .keras file."
             )
 
 

@@ -1,5 +1,6 @@
 """Which items for this user: a SavedModel that answers with the ids a service has."""
 
+import numbers
 import os
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -58,7 +59,7 @@ def retrieval(
             kernels are unpacked then.
         values: dtype of stored values, see `saved_model`.
         users: the users' ids, integers or strings, in the order of their numbers; None for those.
-        items: the items' ids.
+        items: the items' ids; none is -1 or "".
         overwrite: whether an export that is at `path` is replaced.
 
     Returns:
@@ -87,7 +88,8 @@ def retrieval(
         if interactions is not None:
             check_csr("interactions", interactions)
         most = 0 if interactions is None else int(np.diff(interactions.indptr).max(initial=0))
-        ranker = rankers.ranker_of(model, stored, index, schedules.check_count("k", k), most)
+        k = schedules.check_count("k", k)
+        ranker = rankers.ranker_of(model, stored, index, k, most)
         if k > ranker.n_items:
             raise ValueError(f"`k` must be at most the {ranker.n_items} items; received {k}.")
         asked = _Users(ranker, stored, interactions, users, items)
@@ -109,6 +111,9 @@ def retrieval(
             "weights": stored.entries,
         }
     return ExportReport.of(path, stored.rows)
+
+
+_ID_KINDS = (numbers.Integral, str, bytes)
 
 
 def _function(
@@ -197,12 +202,15 @@ class _Names(tf.Module):
 
     def __init__(self, n: int, items: Sequence[Any] | None) -> None:
         super().__init__()
-        ids = None if items is None else _ids("items", items, n)
-        self._missing = "" if ids is not None and ids.dtype.kind in "SUO" else -1
-        # The last one stands for no item.
         self._ids = None
-        if ids is not None:
-            self._ids = tf.Variable(np.append(ids, self._missing), trainable=False)
+        if items is not None:
+            ids = _ids("items", items, n)
+            missing = type(ids[0])() if ids.dtype == object else -1
+            if missing in ids:
+                raise ValueError(
+                    f"`items` must not have the id {missing!r}, which stands for no item."
+                )
+            self._ids = tf.Variable(np.append(ids, missing), trainable=False)
         self._n = n
 
     def of(self, numbers: Tensor) -> Tensor:
@@ -224,16 +232,21 @@ def _pattern(
 
 
 def _ids(name: str, ids: Sequence[Any], n: int) -> np.ndarray:
-    array = np.asarray(ids)
-    array = array.astype(np.int64) if array.dtype.kind in "iu" else array
-    if array.shape != (n,) or array.dtype.kind not in "iSUO":
+    given = list(ids.tolist() if isinstance(ids, np.ndarray) else ids) if np.ndim(ids) == 1 else []
+    kinds = [kind for kind in _ID_KINDS if all(isinstance(one, kind) for one in given)]
+    if len(given) != n or not kinds or any(isinstance(one, bool) for one in given):
         raise ValueError(
-            f"`{name}` must be {n} ids, integers or strings, in the order of their numbers; "
-            f"received shape {array.shape}, {array.dtype}."
+            f"`{name}` must be {n} ids in the order of their numbers, all of them integers, all "
+            f"strings or all bytes; received {len(given)}, {given[:3] or ids!r} ..."
         )
-    if len(set(array.tolist())) != n:
+    if len(set(given)) != n:
         raise ValueError(f"`{name}` must be different ids; received some twice.")
-    return array
+    if numbers.Integral not in kinds:
+        return np.array(given, object)
+    least, most = min(given), max(given)
+    if least < -(2**63) or most >= 2**63:
+        raise ValueError(f"`{name}` must fit into 64 bits; received {least} and {most}.")
+    return np.array(given, np.int64)
 
 
 def _numbers_of(name: str, ids: Sequence[Any] | None, n: int) -> tf.lookup.StaticHashTable | None:

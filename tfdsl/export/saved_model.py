@@ -24,9 +24,11 @@ def saved_model(
     """Writes a model's inference as a SavedModel that is as small as the model is sparse.
 
     It is loaded by `tf.saved_model.load`, TensorFlow Serving and whatever else reads SavedModels,
-    without tfdsl and Keras. Its one signature, "serving_default", takes the model's inputs by name
-    and returns its outputs, named as a dict's keys or output_0, output_1, ... Outputs are the
-    model's own, but for the order in which a product is summed up.
+    without tfdsl and Keras. Keep what `tf.saved_model.load` returns for as long as its function is
+    used: what is unpacked or propagated when it is loaded is gone with it. Its one signature,
+    "serving_default", takes the model's inputs by name and returns its outputs, named as a dict's
+    keys or output_0, output_1, ... Outputs are the model's own, but for the order in which a
+    product is summed up. Weights with values off their mask are refused.
 
     Every weight that inference reads is written once, in one of these forms; whatever only training
     needs (masks, counters, the optimizer) stays behind:
@@ -35,8 +37,9 @@ def saved_model(
     - "rows": active entries, their columns in 8 bits (16, 32 if a table is wider than 256), and
       where rows start, in little more than 8 bits. A row of a table is unpacked when it is looked
       up, never the whole table; a kernel is unpacked for each product, or, in products of few rows
-      at low density, multiplied entry by entry.
-    - "bitmap": active entries, and one bit an entry; unpacked for each product.
+      at low density, multiplied entry by entry; see `unpack`.
+    - "bitmap": active entries, and one bit an entry. Never chosen by itself: where it is smaller it
+      is also slower on CPUs. The report has its size.
 
     Of the MLPs of a model with pruned neurons, kernels of those in use are written. Of a LightGCN
     "dense" writes the propagated table, which averaging over neighbours has filled in; "packed" the
@@ -57,14 +60,16 @@ def saved_model(
             disk alone, and as fast as "dense".
         input_signature: the model's inputs, a structure of `tf.TensorSpec`; needed of subclassed
             models whose inputs are not float32.
-        overwrite: whether an export that is at `path` is replaced.
+        overwrite: whether an export that is at `path` is replaced, with all that was put into its
+            folder since.
 
     Returns:
         What was written, by weight.
 
     Raises:
         ValueError: an argument outside its range, a model that is not built, whose inputs are not
-            known, or that changes its weights when it predicts, a weight too large for `values`.
+            known, that cannot be called with them, or that changes its weights when it predicts, a
+            weight with values off its mask or too large for `values`.
         FileExistsError: there is something at `path`, and not `overwrite`.
 
     Example:
@@ -87,6 +92,9 @@ def saved_model(
         module.serve = serving.function_of(
             model, stored, signature.signature_of(model, input_signature)
         )
+        for layer in copying.layers_inside(model):
+            if hasattr(layer, "adapt") and layer.built:  # what it learned is in the function too
+                stored.keep_state(layer)
         module.weights, module.others = stored.stored, stored.others
         # What a function reads besides weights: tables of look-up layers.
         module.layers = [

@@ -15,6 +15,7 @@ Search: TypeAlias = Callable[[Tensor, int, Tensor | None], tuple[Tensor, Tensor]
 
 INDEXES = ("brute_force", "streaming", "scann")
 _BLOCK = 8192  # items that "streaming" scores at once
+_LEAST = 16  # items that "scann" can put into clusters
 _FEW = 10_000  # items that "scann" looks at all of
 
 
@@ -140,6 +141,10 @@ def _scann(layers: Any, candidates: Candidates, k: int, most: int) -> tuple[Sear
             "ScaNN keeps its own form of float32 vectors. Use storage='dense' and "
             "values='float32', or index='streaming'."
         )
+    if candidates.n < _LEAST:
+        raise ValueError(
+            f"ScaNN needs at least {_LEAST} items; received {candidates.n}. Use 'brute_force'."
+        )
     # The layer's own 100 leaves are too many for a hundred items, and without reordering the best
     # of its short codes it finds 0.90 of Gowalla's best 20 (of spectral factors), with it 0.99.
     n_leaves = math.isqrt(candidates.n)
@@ -158,9 +163,11 @@ def _scann(layers: Any, candidates: Candidates, k: int, most: int) -> tuple[Sear
         ) from error
 
     def found(queries: Tensor, k: Any) -> tuple[Tensor, Tensor]:
-        # What it does not find is item 0 with a score of NaN.
+        # What it does not find is item 0 with a score of NaN, or not there.
         scores, numbers = layer(queries, k=k)
-        return tf.where(tf.math.is_nan(scores), -np.inf, scores), numbers
+        scores = tf.where(tf.math.is_nan(scores), -np.inf, scores)
+        missing = [[0, 0], [0, tf.maximum(k - tf.shape(scores)[1], 0)]]
+        return tf.pad(scores, missing, constant_values=-np.inf), tf.pad(numbers, missing)
 
     return _filtered(found), [layer]
 

@@ -11,7 +11,7 @@ from keras import ops
 from tfdsl import copying
 from tfdsl.export import light_gcn
 from tfdsl.export.weights import Weights
-from tfdsl.layers import PrunableMLP, SparseDense
+from tfdsl.layers import PrunableMLP, SparseDense, SparseEmbedding
 from tfdsl.models import LightGCN
 
 Call = Callable[..., Any]
@@ -44,7 +44,13 @@ def function_of(model: keras.Model, weights: Weights, signature: Any) -> Any:
             outputs = model(packed, training=False)
         return _named(outputs)
 
-    serve.get_concrete_function()
+    try:
+        serve.get_concrete_function()
+    except (TypeError, AttributeError, AssertionError, IndexError) as error:
+        raise ValueError(
+            f"The model {model.name!r} cannot be called with one structure of its inputs, "
+            f"{signature}: {error}"
+        ) from error
     return serve
 
 
@@ -120,7 +126,7 @@ def _serving_calls(model: keras.Model, weights: Weights) -> Iterator[None]:
     layers = [
         (layer, _CALLS[type(layer).call])
         for layer in copying.layers_inside(model)
-        if type(layer).call in _CALLS and not _is_of_keras(layer)
+        if type(layer).call in _CALLS and "call" not in vars(layer) and not _is_of_keras(layer)
     ]
     for layer, make in layers:
         # Past Keras's own, which tracks what is set.
@@ -133,8 +139,12 @@ def _serving_calls(model: keras.Model, weights: Weights) -> Iterator[None]:
 
 
 def _is_of_keras(layer: Any) -> bool:
-    """Whether it is a Dense that is not ours, which may have LoRA or be quantized."""
-    return isinstance(layer, keras.layers.Dense) and not isinstance(layer, SparseDense)
+    """Whether it is a Dense that is not ours, or a table with LoRA or quantized."""
+    if isinstance(layer, SparseDense | SparseEmbedding):
+        return False
+    if isinstance(layer, keras.layers.Embedding):
+        return bool(layer.lora_enabled) or layer.quantization_mode is not None
+    return isinstance(layer, keras.layers.Dense)
 
 
 def _named(outputs: Any) -> dict[str, tf.Tensor]:

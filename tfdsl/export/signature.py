@@ -10,8 +10,8 @@ import tensorflow as tf
 def signature_of(model: keras.Model, given: Any = None) -> Any:
     """Returns a model's inputs as a structure of `tf.TensorSpec`, each with a name of its own.
 
-    A name is that of the spec, the input layer, or the dict's key; else "inputs" of one alone, and
-    "input_0", "input_1", ... of several.
+    A name is that of the spec, the input layer, or the dict's key, with "_" for each character that
+    no Python name has; else "inputs" of one alone, and "input_0", "input_1", ... of several.
 
     The inputs are those of `given`; else of models of `tfdsl.models` what `input_signature` says;
     of Sequential and functional models their inputs; of others that take one tensor the shape they
@@ -44,9 +44,15 @@ def _name(path: tuple[Any, ...], leaf: Any) -> str | None:
     """Returns the name that somebody has given an input; Keras's own ones count what was made."""
     name = getattr(leaf, "name", None)
     if name and not re.fullmatch(r"(keras_tensor|input_layer)(_\d+)?", name):
-        return str(name).split(":")[0].replace("/", "_")
+        return _python_name(str(name).split(":")[0])
     keys = [key for key in path if isinstance(key, str)]
-    return keys[-1] if keys else None
+    return _python_name(keys[-1]) if keys else None
+
+
+def _python_name(name: str) -> str:
+    """Returns a name that an argument can have, which is what TensorFlow makes of it."""
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    return plain if plain[:1].isalpha() else f"arg_{plain}"
 
 
 def _symbolic(model: keras.Model) -> Any:

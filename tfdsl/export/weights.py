@@ -30,7 +30,8 @@ class WeightRow:
         density: share of active entries.
         form: "whole", "rows" or "bitmap"; see `tfdsl.export.saved_model`.
         bytes: what is stored.
-        form_bytes: what each form that was considered would take; the form is the smallest.
+        form_bytes: what each form would take; the smallest of those considered is taken. Of kernels
+            in rows "bitmap" was not, which is slower.
         dense_bytes: what the weight takes in the model.
     """
 
@@ -82,6 +83,11 @@ class Weights:
         """Returns the stored form of a weight."""
         return self.once(weight, lambda: self._add(weight))
 
+    def keep_state(self, layer: keras.layers.Layer) -> None:
+        """Stores a layer's weights that inference does not read, for whoever loads the model."""
+        for weight in layer.weights:
+            self.of(weight)
+
     def once(self, owner: Any, make: Callable[[], T]) -> T:
         """Returns what `make` makes, on the first call for an owner.
 
@@ -131,14 +137,24 @@ class Weights:
 
     def _add(self, weight: keras.Variable) -> stored.Stored | Unpacked:
         value, mask = _cut(weight)
+        if mask is not None and value[~mask].any():
+            raise ValueError(
+                f"The weight {weight.path!r} has values off its mask, which the model reads and an "
+                "export leaves out. Set them to zero: weight.assign(weight.constraint(weight))."
+            )
         kept = value.size if mask is None else int(np.count_nonzero(mask))
+        forms = {form: self._pack(weight, value, mask, form) for form in self._forms(weight, mask)}
+        not_taken = {}
+        if "rows" in forms and id(weight) not in self._tables:
+            not_taken["bitmap"] = self._pack(weight, value, mask, "bitmap").bytes
         packed = self._append(
             weight.path,
             tuple(weight.shape),
             kept / max(int(np.prod(weight.shape)), 1),
             weight.numpy().nbytes,
-            {form: self._pack(weight, value, mask, form) for form in self._forms(weight, mask)},
+            forms,
             self._places.get(id(weight)),
+            not_taken,
         )
         if self._unpack == "request" or id(weight) in self._tables or type(packed) is stored.Stored:
             return packed
@@ -154,7 +170,9 @@ class Weights:
         dense_bytes: int,
         forms: dict[str, packing.Packed],
         index: int | None = None,
+        not_taken: dict[str, int] | None = None,
     ) -> stored.Stored:
+        not_taken = not_taken or {}
         packed = min(forms.values(), key=lambda one: one.bytes)
         row = WeightRow(
             path=path,
@@ -163,7 +181,7 @@ class Weights:
             density=density,
             form=packed.form,
             bytes=packed.bytes,
-            form_bytes={form: one.bytes for form, one in forms.items()},
+            form_bytes={form: one.bytes for form, one in forms.items()} | not_taken,
             dense_bytes=dense_bytes,
         )
         place = len(self.stored)

@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 
@@ -46,13 +45,18 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path):
 
 def test_one_that_was_killed_while_it_replaced_another_has_lost_nothing(tmp_path):
     write(tmp_path / "a", "old")
-    process = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"],
-        capture_output=True,
-        text=True,
-        check=True,
+    code = (
+        "import os, pathlib, sys; from tfdsl.export import folder\n"
+        "put = pathlib.Path.rename\n"
+        "def rename(old, new):\n"
+        "    if old.name.startswith('.a.partial'):\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "    return put(old, new)\n"
+        "pathlib.Path.rename = rename\n"
+        "with folder.written(sys.argv[1], True): pass\n"
     )
-    os.rename(tmp_path / "a", tmp_path / f".a.replaced-{process.stdout.strip()}")
+    subprocess.run([sys.executable, "-c", code, tmp_path / "a"], check=False)
+    assert not (tmp_path / "a").exists()
     with pytest.raises(FileExistsError):
         write(tmp_path / "a", "new")
     assert (tmp_path / "a" / "inner" / "file").read_text() == "old"

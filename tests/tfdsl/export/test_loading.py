@@ -139,3 +139,21 @@ def test_weights_that_a_class_no_longer_has_are_refused(tmp_path, monkeypatch):
     )
     with pytest.raises(ValueError, match="its class has changed"):
         load_packed(tmp_path / "a")
+
+
+def test_what_a_layer_has_adapted_to_is_loaded(tmp_path):
+    normalization = keras.layers.Normalization()
+    x = np.random.default_rng(0).normal(3.0, 2.0, (50, 5)).astype("f4")
+    normalization.adapt(x)
+    dense = tfdsl.layers.SparseDense(4)
+    model = exported_models.masked(keras.Sequential([keras.Input((5,)), normalization, dense]), 0.5)
+    tfdsl.export.saved_model(model, tmp_path / "a")
+    np.testing.assert_allclose(tfdsl.load_packed(tmp_path / "a")(x), model(x), atol=1e-6)
+
+
+def test_a_frozen_weight_that_the_export_does_not_hold_is_refused(tmp_path):
+    model, _ = exported_models.light_gcn()
+    model.trainable = False
+    tfdsl.export.saved_model(model, tmp_path / "a", storage="dense")
+    with pytest.raises(ValueError, match="does not hold the weight"):
+        tfdsl.load_packed(tmp_path / "a")

@@ -1,3 +1,5 @@
+import concurrent.futures
+
 import keras
 import numpy as np
 import pytest
@@ -179,6 +181,76 @@ def test_what_is_no_model_or_changes_when_it_predicts_is_refused(tmp_path):
     model = keras.Sequential([keras.Input((2,)), Counting()])
     with pytest.raises(ValueError, match=r"changes its weight .*count. when it predicts"):
         saved_model(model, tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+
+
+def test_values_off_the_mask_are_refused_with_the_weights_name(tmp_path):
+    model = stack()
+    model.layers[0].kernel.assign(tf.ones((64, 256)))
+    with pytest.raises(ValueError, match=r"'.*kernel' has values off its mask"):
+        saved_model(model, tmp_path / "a", storage="dense")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("density", [0.0, 0.1])
+def test_equal_weights_of_other_shapes_are_not_one_when_unpacked_at_load(tmp_path, density):
+    layers = [tfdsl.layers.SparseDense(units) for units in (200, 300)]
+    model = exported_models.masked(keras.Sequential([keras.Input((300,)), *layers]), density)
+    if density:  # the same entries, row after row, in both
+        for layer in layers:
+            mask = np.zeros(layer.kernel.shape, bool)
+            mask[0, :5] = True
+            layer.kernel_mask.assign(mask)
+            layer.kernel.assign(mask.astype("f4"))
+    saved_model(model, tmp_path / "a", unpack="load")
+    loaded = tf.saved_model.load(str(tmp_path / "a"))
+    x = np.random.default_rng(0).normal(size=(3, 300)).astype("f4")
+    found = loaded.signatures["serving_default"](inputs=x)["output_0"]
+    np.testing.assert_allclose(found, model(x), atol=1e-6)
+
+
+def test_two_threads_export_one_model(tmp_path):
+    model = stack(units=8)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        paths = [tmp_path / name for name in ("a", "b", "b")]
+        done = [pool.submit(saved_model, model, path, overwrite=True) for path in paths]
+        sizes = {one.result().weight_bytes for one in done}
+    assert len(sizes) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+
+
+def test_a_layers_own_call_is_served_and_kept(tmp_path):
+    model = stack(units=8)
+    layer = model.layers[0]
+    inner = layer.call
+    object.__setattr__(layer, "call", lambda x, **_: 2 * inner(x))
+    saved_model(model, tmp_path / "a")
+    x = np.ones((3, 64), "f4")
+    np.testing.assert_allclose(served(tmp_path / "a", inputs=x)["output_0"], model(x), atol=1e-6)
+    assert "call" in vars(layer)
+
+
+def test_input_names_are_what_an_argument_can_be_called(tmp_path):
+    inputs = [keras.Input((3,), name=name) for name in ("user id", "1st", "a.b")]
+    model = keras.Model(inputs, tfdsl.layers.SparseDense(2)(keras.layers.Concatenate()(inputs)))
+    saved_model(model, tmp_path / "a")
+    x = np.ones((2, 3), "f4")
+    assert served(tmp_path / "a", user_id=x, arg_1st=x, a_b=x)["output_0"].shape == (2, 2)
+
+
+def test_a_model_that_takes_several_arguments_is_refused_by_name(tmp_path):
+    class Two(keras.Model):
+        def __init__(self):
+            super().__init__(name="two")
+            self.dense = tfdsl.layers.SparseDense(2)
+
+        def call(self, a, b):
+            return self.dense(a) + b
+
+    model = Two()
+    model(np.ones((1, 3)), np.ones((1, 2)))
+    with pytest.raises(ValueError, match="'two' cannot be called with one structure"):
+        saved_model(model, tmp_path / "a", input_signature=tf.TensorSpec((None, 3)))
     assert not list(tmp_path.iterdir())
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfdsl.export import search
 
-CANDIDATES = search.Candidates.of(np.eye(3, dtype="f4"))
+CANDIDATES = search.Candidates.of(np.eye(20, dtype="f4"))
 
 
 def test_without_scann_it_says_what_to_install_and_what_needs_nothing():
@@ -83,13 +83,19 @@ class FoundTwo:
 def test_what_scann_does_not_find_is_no_item(monkeypatch, seen, scores, first):
     layers = types.SimpleNamespace(ScaNN=FoundTwo)
     monkeypatch.setattr(search, "_layers", lambda: layers)
-    find, (layer,) = search.search_of("scann", search.Candidates.of(np.eye(6, dtype="f4")), 3, 2)
-    assert layer.options["num_reordering_candidates"] == 6
-    assert 1 <= layer.options["num_leaves_to_search"] <= layer.options["num_leaves"] <= 6
-    marks = None if seen is None else tf.constant([[item in seen for item in range(6)]])
-    found, numbers = find(tf.zeros([1, 6]), 3, marks)
+    find, (layer,) = search.search_of("scann", CANDIDATES, 3, 2)
+    assert layer.options["num_reordering_candidates"] == 20
+    assert 1 <= layer.options["num_leaves_to_search"] <= layer.options["num_leaves"] <= 20
+    marks = None if seen is None else tf.constant([[item in seen for item in range(20)]])
+    found, numbers = find(tf.zeros([1, 20]), 3, marks)
     np.testing.assert_array_equal(found, [scores])
     np.testing.assert_array_equal(numbers[0, : len(first)], first)
+
+
+def test_too_few_items_for_scann_are_refused(monkeypatch):
+    monkeypatch.setattr(search, "_layers", lambda: types.SimpleNamespace(ScaNN=FoundTwo))
+    with pytest.raises(ValueError, match="ScaNN needs at least 16 items; received 3"):
+        search.search_of("scann", search.Candidates.of(np.eye(3, dtype="f4")), 2)
 
 
 def test_scann_finds_most_of_the_best():
