@@ -218,6 +218,7 @@ RANKING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", RANKING)
 def test_an_interrupted_run_on_samples_ends_as_one_that_was_not(tmp_path, model):
     config = RANKING[model]

@@ -1,5 +1,7 @@
 import dataclasses
 
+import pytest
+
 from data.errors import MissingDataError
 from pipelines.config import RunConfig
 from pipelines.grid import run_grid
@@ -16,6 +18,7 @@ SMALL = RunConfig(
 GRID = [SMALL, dataclasses.replace(SMALL, data="amazon-book"), dataclasses.replace(SMALL, seed=1)]
 
 
+@pytest.mark.slow
 def test_several_at_once_give_what_one_after_the_other_does(tmp_path):
     at_once, in_turn = (
         run_grid(GRID, tmp_path / str(jobs), str(tmp_path / "nowhere"), jobs) for jobs in (2, 1)

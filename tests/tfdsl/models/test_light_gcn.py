@@ -82,6 +82,7 @@ def test_host_and_device_sampling_train_the_same():
     np.testing.assert_array_equal(host.nodes.embeddings, device.nodes.embeddings)
 
 
+@pytest.mark.slow
 def test_bfloat16_gathers_train_nearly_the_same():
     exact, rough = (trained(gather=dtype)[1] for dtype in ("float32", "bfloat16"))
     assert rough == pytest.approx(exact, rel=0.01)

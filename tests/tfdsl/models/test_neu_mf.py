@@ -82,7 +82,9 @@ def test_regularization_adds_the_squares_of_the_rows_in_use_in_training():
     np.testing.assert_allclose(model.losses, [0.25 * sum(squares)], rtol=1e-5)
 
 
-@pytest.mark.parametrize("sparse_parts", [("mlp",), ("gmf", "mlp")])
+@pytest.mark.parametrize(
+    "sparse_parts", [pytest.param(("mlp",), marks=pytest.mark.slow), ("gmf", "mlp")]
+)
 def test_it_learns_on_a_constant_budget(sparse_parts):
     model = trained(250, xla=len(sparse_parts) > 1, sparse=sparse_parts, hidden=(8,))
     masks = [mask_of(w) for w in model.trainable_weights if mask_of(w) is not None]
@@ -92,6 +94,7 @@ def test_it_learns_on_a_constant_budget(sparse_parts):
     assert scores[had].mean() > scores[~had].mean() + 1
 
 
+@pytest.mark.slow
 def test_it_trains_in_mixed_precision():
     losses = []
     for policy in ("mixed_bfloat16", "float32"):

@@ -1,0 +1,125 @@
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from pipelines import checkpoints
+from pipelines.run_state import RunState
+
+
+def make(folder):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    return model, RunState(folder, model)
+
+
+def saved(folder, times=3):
+    """Saves several times, with a weight that says which time it was."""
+    model, state = make(folder)
+    for time in range(1, times + 1):
+        model.layers[0].bias.assign([time] * 3)
+        state.rows.append({"time": time})
+        state.save({"time": time})
+
+
+def files(folder, number):
+    return sorted((folder / "checkpoint").glob(f"ckpt-{number}.*"))
+
+
+def restored(folder):
+    model, state = make(folder)
+    return state.restore(), model.layers[0].bias.numpy().tolist(), state.rows
+
+
+def test_the_last_checkpoint_is_taken_up_and_the_one_before_it_kept(tmp_path):
+    saved(tmp_path)
+    assert restored(tmp_path) == ({"time": 3}, [3.0] * 3, [{"time": time} for time in (1, 2, 3)])
+    found = checkpoints.newest_first(tmp_path / "checkpoint")
+    assert [path.name for path in found] == ["ckpt-3", "ckpt-2"]
+
+
+@pytest.mark.parametrize("kind", ["index", "data-00000-of-00001"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_one_that_was_cut_short_is_left_out_with_a_warning(tmp_path, kind, share):
+    saved(tmp_path)
+    (path,) = (path for path in files(tmp_path, 3) if path.name.endswith(kind))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.warns(UserWarning, match="ckpt-3 is damaged and left out"):
+        assert restored(tmp_path) == ({"time": 2}, [2.0] * 3, [{"time": 1}, {"time": 2}])
+
+
+def test_after_it_the_run_goes_on_and_saves(tmp_path):
+    saved(tmp_path)
+    files(tmp_path, 3)[0].write_bytes(b"")
+    model, state = make(tmp_path)
+    with pytest.warns(UserWarning, match="damaged"):
+        state.restore()
+    model.layers[0].bias.assign([9.0] * 3)
+    state.save({"time": 9})
+    assert restored(tmp_path)[:2] == ({"time": 9}, [9.0] * 3)
+
+
+def test_any_byte_that_changed_is_found(tmp_path):
+    saved(tmp_path)
+    draw = np.random.default_rng(0)
+    for path in files(tmp_path, 3):
+        whole = path.read_bytes()
+        for place in draw.integers(0, len(whole), 40):
+            changed = bytearray(whole)
+            changed[place] ^= 1 << int(draw.integers(8))
+            path.write_bytes(changed)
+            found = checkpoints.damage(tmp_path / "checkpoint" / "ckpt-3")
+            if found is None:  # in what pads the file, or a name that no variable has
+                assert _values(tmp_path) == 3.0
+        path.write_bytes(whole)
+
+
+def _values(folder):
+    return restored(folder)[1][0]
+
+
+def test_where_no_checkpoint_is_whole_the_run_begins_again(tmp_path):
+    saved(tmp_path)
+    for number in (2, 3):
+        for path in files(tmp_path, number):
+            path.write_bytes(path.read_bytes()[:10])
+    with pytest.warns(UserWarning, match="damaged"):
+        assert restored(tmp_path) == (None, [0.0] * 3, [])
+
+
+def test_a_list_of_checkpoints_that_is_lost_or_damaged_is_no_matter(tmp_path):
+    saved(tmp_path)
+    (tmp_path / "checkpoint" / "checkpoint").write_bytes(b"\x00rubbish")
+    assert restored(tmp_path)[0] == {"time": 3}
+    (tmp_path / "checkpoint" / "checkpoint").unlink()
+    assert restored(tmp_path)[0] == {"time": 3}
+
+
+FILL = """
+import pathlib, resource, signal, sys
+sys.path[:0] = sys.argv[2:]
+from test_run_state import make
+model, state = make(pathlib.Path(sys.argv[1]))
+state.save({"time": 1})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # as where the disk is full
+try:
+    state.save({"time": 2})
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_is_full_is_said_so_and_the_state_before_it_stays(tmp_path):
+    here = pathlib.Path(__file__).parent
+    command = [sys.executable, "-c", FILL, str(tmp_path), str(here), str(here.parents[1])]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr[-2000:]
+    assert "could not be written" in process.stdout
+    assert "make room" in process.stdout
+    assert restored(tmp_path)[0] == {"time": 1}
