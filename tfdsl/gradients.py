@@ -59,8 +59,8 @@ def sum_rows(rows: tf.Tensor, at: tf.Tensor, n: int | tf.Tensor) -> tf.Tensor:
 def unique_rows(gradient: Gradient, shape: Sequence[int]) -> Gradient:
     """Returns the same gradient of a weight of that shape; rows that occur again are summed.
 
-    Optimizers add rows that occur again in an order that a GPU does not fix. float64 sums have no
-    such order here either.
+    Optimizers add rows that occur again in an order that a GPU does not fix. (Of float64 this sum
+    does not fix it either.)
     """
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient

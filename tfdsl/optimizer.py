@@ -138,9 +138,9 @@ class SparseOptimizer(keras.optimizers.Optimizer):
         """
         if not grads:
             return
-        if trainable_variables is None:
-            trainable_variables = self._trainable_variables
-        variables = trainable_variables
+        variables = (
+            self._trainable_variables if trainable_variables is None else trainable_variables
+        )
         replicas.with_sums(lambda sums: self._apply(sums, variables), grads, variables)
 
     def _apply(
@@ -156,7 +156,7 @@ class SparseOptimizer(keras.optimizers.Optimizer):
                 "taken: those are of dense weights. In eager mode (run_eagerly=True, or a loop of "
                 "your own) call `optimizer.build(model.trainable_variables)` before the first "
                 "step.",
-                stacklevel=5,
+                stacklevel=6,
             )
         known = {id(v) for v in self._trainable_variables}
         unknown = [v.path for v in trainable_variables if id(v) not in known]

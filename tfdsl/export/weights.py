@@ -1,7 +1,8 @@
 """Which form each weight of a model is stored in, and the stored weights themselves."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import keras
@@ -170,9 +171,8 @@ class Weights:
         dense_bytes: int,
         forms: dict[str, packing.Packed],
         index: int | None = None,
-        not_taken: dict[str, int] | None = None,
+        not_taken: Mapping[str, int] = MappingProxyType({}),
     ) -> stored.Stored:
-        not_taken = not_taken or {}
         packed = min(forms.values(), key=lambda one: one.bytes)
         row = WeightRow(
             path=path,
@@ -181,7 +181,7 @@ class Weights:
             density=density,
             form=packed.form,
             bytes=packed.bytes,
-            form_bytes={form: one.bytes for form, one in forms.items()} | not_taken,
+            form_bytes={form: one.bytes for form, one in forms.items()} | dict(not_taken),
             dense_bytes=dense_bytes,
         )
         place = len(self.stored)
