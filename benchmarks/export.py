@@ -93,8 +93,10 @@ _MODELS = {"table": _table, "multvae": _multvae, "dlrm": _dlrm}
 
 def _exports(kind: str, model: keras.Model) -> dict[str, Export]:
     save = functools.partial(tfdsl.export.saved_model, model)
+    # Keras knows the inputs of a subclassed model only if they are one array of floats.
+    known = {"input_signature": [model.input_signature]} if kind == "dlrm" else {}
     exports: dict[str, Export] = {
-        "keras": lambda path: model.export(path, verbose=False),
+        "keras": lambda path: model.export(path, verbose=False, **known),
         "dense": functools.partial(save, storage="dense"),
         "packed": save,
         "bfloat16": functools.partial(save, values="bfloat16"),
@@ -197,8 +199,11 @@ def main(argv: list[str]) -> None:
         checks.one_of("kinds", kind, [*_MODELS, "retrieval"])
     made = environment.describe()
     print(f"{', '.join(made['gpus']) or made['processor']}, {made['cores']} cores", flush=True)
-    results: dict[str, dict[str, Any]] = {}
+    file = pathlib.Path(_OUT.value) / "figures.json" if _OUT.value else None
+    # Kinds that are not measured now stay as they were.
+    results: dict[str, Any] = json.loads(file.read_text()) if file and file.is_file() else {}
     for kind in _KINDS.value:
+        results[kind] = {"environment": made, "densities": {}}
         densities = ["0.1"] if kind == "retrieval" else _DENSITIES.value
         for density in densities:
             if kind == "retrieval":
@@ -212,18 +217,13 @@ def main(argv: list[str]) -> None:
                 model, inputs = _MODELS[kind](np.random.default_rng(0))
                 exports = _exports(kind, _masked(model, float(density)))
                 measured = _measure(exports, inputs, "serving_default")
-            results.setdefault(kind, {})[density] = measured
+            results[kind]["densities"][density] = measured
             _say(kind, density, measured)
-            _save(results, made)
-
-
-def _save(results: dict[str, dict[str, Any]], made: dict[str, Any]) -> None:
-    if _OUT.value:
-        folder = pathlib.Path(_OUT.value)
-        folder.mkdir(parents=True, exist_ok=True)
-        content = {"results": results, "environment": made}
-        (folder / "figures.json").write_text(json.dumps(content, indent=1) + "\n")
-        export_picture.draw(results, folder / "picture.png")
+            if file:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(json.dumps(results, indent=1) + "\n")
+                shown = {name: one["densities"] for name, one in results.items()}
+                export_picture.draw(shown, file.with_name("picture.png"))
 
 
 if __name__ == "__main__":
