@@ -23,7 +23,8 @@ import tensorflow as tf
 from absl import flags
 
 import tfdsl
-from pipelines import checks, command_line, environment, hlo
+from pipelines import command_line, environment, hlo
+from tfdsl import checks
 from tfdsl.models import DLRM
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -94,7 +95,7 @@ def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
     for size in _SIZES.value:
-        checks.one_of("sizes", size, SIZES)
+        checks.choice("sizes", size, SIZES)
     environment.prepare()
     made = environment.describe()
     print(f"{', '.join(made['gpus']) or made['processor']}, {made['cores']} cores", flush=True)

@@ -8,6 +8,9 @@ add, each in a process of its own, and the latency of requests of 1, 32 and 1024
 exports of one density take turns in one process. All of them have TensorFlow alone. With Gowalla's
 data also retrieval by a LightGCN on its graph, with the items that users have seen left out.
 
+What was measured is kept from kind to kind, so that they can be measured one by one; with --kinds=
+nothing is, and the picture is drawn again.
+
 Exports: "keras" (model.export), "dense", "packed", "bfloat16" (packed, with short values), of a
 MultVAE "bitmap" (packed with one bit an entry) and "at load" (packed, and unpacked when it is
 loaded), and for retrieval "streaming" (packed, block by block).
@@ -31,7 +34,8 @@ import tfdsl
 from benchmarks import export_picture
 from data import catalog, criteo_figures
 from data.errors import DataError
-from pipelines import checks, command_line, environment, lightgcn_splits
+from pipelines import command_line, environment, lightgcn_splits
+from tfdsl import checks
 
 _DENSITIES = flags.DEFINE_list(
     "densities", ["0.5", "0.3", "0.2", "0.1", "0.05", "0.02", "0.01"], "Of the masks."
@@ -42,7 +46,7 @@ _TURNS = flags.DEFINE_integer("turns", 5, "Turns of each export.", lower_bound=1
 _SECONDS = flags.DEFINE_float("seconds", 1.5, "Of a turn, at most.", lower_bound=0)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder with the data sets' folders.")
 _OUT = flags.DEFINE_string("out", None, "Folder for the figures, their table and the picture.")
-_ROWS, _CAP = 1024, 100_000
+_ROWS, _WIDTH, _CAP = 1024, 64, 100_000
 
 Export = Callable[[str], Any]
 
@@ -64,7 +68,7 @@ def _masked(model: keras.Model, density: float) -> keras.Model:
 def _table(draw: np.random.Generator) -> tuple[keras.Model, dict[str, np.ndarray]]:
     counts = catalog.get("gowalla").counts
     rows = counts["users"] + counts["items"]
-    layer = tfdsl.layers.SparseEmbedding(rows, 64)
+    layer = tfdsl.layers.SparseEmbedding(rows, _WIDTH)
     model = keras.Sequential([keras.Input((), dtype="int64", name="ids"), layer])
     return model, {"ids": draw.integers(0, rows, _ROWS)}
 
@@ -86,6 +90,15 @@ def _dlrm(draw: np.random.Generator) -> tuple[keras.Model, dict[str, np.ndarray]
     }
     model((inputs["dense"][:1], inputs["categorical"][:1]))
     return model, inputs
+
+
+def _titles() -> dict[str, str]:
+    gowalla, citeulike = (catalog.get(name).counts for name in ("gowalla", "citeulike-t"))
+    return {
+        "table": f"look-up table, {gowalla['users'] + gowalla['items']:,} x {_WIDTH}",
+        "multvae": f"MultVAE, {citeulike['items']:,} items",
+        "dlrm": f"DLRM, tables of at most {_CAP:,} rows",
+    }
 
 
 _MODELS = {"table": _table, "multvae": _multvae, "dlrm": _dlrm}
@@ -196,7 +209,7 @@ def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
     for kind in _KINDS.value:
-        checks.one_of("kinds", kind, [*_MODELS, "retrieval"])
+        checks.choice("kinds", kind, [*_MODELS, "retrieval"])
     made = environment.describe()
     print(f"{', '.join(made['gpus']) or made['processor']}, {made['cores']} cores", flush=True)
     file = pathlib.Path(_OUT.value) / "figures.json" if _OUT.value else None
@@ -222,8 +235,9 @@ def main(argv: list[str]) -> None:
             if file:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(json.dumps(results, indent=1) + "\n")
-                shown = {name: one["densities"] for name, one in results.items()}
-                export_picture.draw(shown, file.with_name("picture.png"))
+    if file:
+        shown = {kind: one["densities"] for kind, one in results.items()}
+        export_picture.draw(shown, _titles(), file.with_name("picture.png"))
 
 
 if __name__ == "__main__":

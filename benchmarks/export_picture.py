@@ -1,6 +1,7 @@
 """The picture of benchmarks/export.py: sizes and latencies over densities."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib
@@ -8,32 +9,40 @@ import matplotlib
 matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-_TITLES = {
-    "table": "look-up table, 70,839 x 64",
-    "multvae": "MultVAE, 16,980 items",
-    "dlrm": "DLRM, Criteo Kaggle, tables capped",
-}
 _STYLES = {
-    "keras": ("tab:gray", ":", "Keras's model.export"),
-    "packed": ("tab:blue", "-", "packed"),
-    "bfloat16": ("tab:green", "-", "packed, bfloat16"),
-    "bitmap": ("tab:orange", "-", "packed, bitmap"),
-    "at load": ("tab:purple", "-", "packed, unpacked when loaded"),
+    "keras": ("tab:gray", "Keras's model.export"),
+    "dense": ("black", "dense"),
+    "packed": ("tab:blue", "packed"),
+    "bfloat16": ("tab:green", "packed, bfloat16"),
+    "bitmap": ("tab:orange", "packed, bitmap"),
+    "at load": ("tab:purple", "packed, unpacked when loaded"),
 }
+_MARKERS = ("o", "s", "^")
+_TIMED = ("packed", "bitmap", "at load")  # the others are as fast as one of these, or as dense
+_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
 
-def draw(results: dict[str, dict[str, Any]], path: pathlib.Path) -> None:
-    """Draws what there is of tables and models, as shares of the dense export."""
-    kinds = [kind for kind in _TITLES if kind in results]
+def draw(results: dict[str, dict[str, Any]], titles: Mapping[str, str], path: pathlib.Path) -> None:
+    """Draws, as shares of the dense export, what there is of the kinds that have a title.
+
+    Args:
+        results: by kind, density and export, what was measured.
+        titles: by kind.
+        path: the picture.
+    """
+    kinds = [kind for kind in titles if kind in results]
     if not kinds:
         return
-    figure, axes = plt.subplots(2, len(kinds), figsize=(5 * len(kinds), 8), squeeze=False)
+    size = (4.6 * len(kinds), 8.4)
+    figure, axes = plt.subplots(2, len(kinds), figsize=size, squeeze=False, sharey="row")
     for column, kind in enumerate(kinds):
-        _sizes(axes[0][column], results[kind])
-        _latencies(axes[1][column], results[kind])
-        axes[0][column].set_title(_TITLES[kind])
+        densities = sorted(results[kind], key=float)
+        _sizes(axes[0][column], [results[kind][density] for density in densities], densities)
+        _latencies(axes[1][column], [results[kind][density] for density in densities], densities)
+        axes[0][column].set_title(titles[kind])
     axes[0][0].set_ylabel("bytes on disk, of dense")
     axes[1][0].set_ylabel("median latency, of dense")
     for axis in axes.flat:
@@ -41,42 +50,38 @@ def draw(results: dict[str, dict[str, Any]], path: pathlib.Path) -> None:
         axis.set_xscale("log")
         axis.set_yscale("log")
         for scale in (axis.xaxis, axis.yaxis):
-            scale.set_major_formatter(ScalarFormatter())
+            scale.set_major_locator(FixedLocator(_TICKS))
+            scale.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             scale.set_minor_formatter(NullFormatter())
         axis.set_xlabel("density")
-        axis.grid(alpha=0.3, which="both")
-        axis.legend(fontsize=8)
-    figure.tight_layout()
+        axis.grid(alpha=0.3)
+    sizes = list(results[kinds[0]][next(iter(results[kinds[0]]))]["dense"]["milliseconds"])
+    lines = [Line2D([], [], color=color, label=label) for color, label in _STYLES.values()]
+    lines += [
+        Line2D([], [], color="black", linestyle="", marker=marker, label=f"batch {size}")
+        for size, marker in zip(sizes, _MARKERS, strict=False)
+    ]
+    figure.legend(handles=lines, loc="lower center", ncols=5, frameon=False)
+    figure.tight_layout(rect=(0, 0.07, 1, 1))
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
-def _sizes(axis: Any, measured: dict[str, Any]) -> None:
-    densities = sorted(measured, key=float)
-    for name, (color, line, label) in _STYLES.items():
-        if all(name in measured[density] for density in densities):
-            shares = [measured[d][name]["bytes"] / measured[d]["dense"]["bytes"] for d in densities]
-            axis.plot([float(d) for d in densities], shares, line, color=color, label=label)
+def _sizes(axis: Any, measured: list[dict[str, Any]], densities: list[str]) -> None:
+    for name, (color, _) in _STYLES.items():
+        if name != "dense" and all(name in one for one in measured):
+            shares = [one[name]["bytes"] / one["dense"]["bytes"] for one in measured]
+            axis.plot([float(d) for d in densities], shares, color=color)
 
 
-def _latencies(axis: Any, measured: dict[str, Any]) -> None:
-    densities = sorted(measured, key=float)
-    sizes = list(measured[densities[0]]["dense"]["milliseconds"])
-    for name in ("packed", "bitmap", "at load"):
-        if not all(name in measured[density] for density in densities):
+def _latencies(axis: Any, measured: list[dict[str, Any]], densities: list[str]) -> None:
+    for name in _TIMED:
+        if not all(name in one for one in measured):
             continue
-        for size, marker in zip(sizes, "os^", strict=False):
+        for size, marker in zip(measured[0]["dense"]["milliseconds"], _MARKERS, strict=False):
             shares = [
-                measured[d][name]["milliseconds"][size]["p50"]
-                / measured[d]["dense"]["milliseconds"][size]["p50"]
-                for d in densities
+                one[name]["milliseconds"][size]["p50"] / one["dense"]["milliseconds"][size]["p50"]
+                for one in measured
             ]
-            color, line, label = _STYLES[name]
-            axis.plot(
-                [float(d) for d in densities],
-                shares,
-                line + marker,
-                color=color,
-                alpha={"o": 1.0, "s": 0.7, "^": 0.45}[marker],
-                label=f"{label}, batch {size}",
-            )
+            color = _STYLES[name][0]
+            axis.plot([float(d) for d in densities], shares, marker=marker, color=color)

@@ -26,8 +26,9 @@ from absl import app, flags
 from scipy import sparse
 
 import tfdsl
-from pipelines import checks, command_line, environment, lightgcn_splits
+from pipelines import command_line, environment, lightgcn_splits
 from pipelines.sampling import TripleSampler
+from tfdsl import checks
 from tfdsl.models import BPRLoss, LightGCN
 
 KINDS = ("tfdsl", "tfdsl-bfloat16", "tfdsl-dsl", "tfdsl-fit", "torch-coo", "torch-csr")
@@ -164,7 +165,7 @@ def main(argv: list[str]) -> None:
         _work(_WORKER.value)
         return
     for kind in _KINDS.value or ["none"]:
-        checks.one_of("kinds", kind, KINDS)
+        checks.choice("kinds", kind, KINDS)
     made = environment.describe()
     print(f"{', '.join(made['gpus']) or made['processor']}, {made['cores']} cores", flush=True)
     train = lightgcn_splits.load(_DATA.value, _DATA_DIR.value, validation_share=0.0).train

@@ -26,6 +26,8 @@ class DataSet:
         pairs_sha256: By part of the data set, SHA-256 of its (user, item) pairs as little-endian
             int32, sorted, which neither the archive's format nor the order of lines changes;
             computed from copies with the official counts. Parts are missing where none was there.
+        content_sha256: SHA-256 of all that a reader makes of the files, in their order, where more
+            counts than which pairs there are; computed in the same way.
     """
 
     name: str
@@ -40,6 +42,7 @@ class DataSet:
     folder: str
     counts: Mapping[str, int] = dataclasses.field(hash=False)
     pairs_sha256: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    content_sha256: str | None = None
 
 
 _TFDS = (
@@ -113,6 +116,8 @@ _ALL = (
         citation=_HARPER,
         folder="ml-1m",
         counts={"interactions": 1_000_209, "users": 6_040, "items": 3_706},
+        pairs_sha256={"": "f5a13c1f7745cc94cd590af72527e15e21cb566352d2f5812c1f5caa658e1af4"},
+        content_sha256="3796cb5d99a73159592b44bf6814935a7f1b30f7deaef690df323cbd9352bd63",
     ),
     DataSet(
         name="ml-1m-ncf",
@@ -152,6 +157,7 @@ _ALL = (
         citation=_HARPER,
         folder="ml-100k",
         counts={"interactions": 100_000, "users": 943, "items": 1_682},
+        content_sha256="4aeeafbe1e7210331808d087c756d556820b38f239eb2b124f2e179bf77a2817",
     ),
     DataSet(
         name="citeulike-t",
@@ -167,6 +173,7 @@ _ALL = (
         folder="citeulike-t",
         counts={"interactions": 134_860, "users": 7_947, "items": 25_975},
         pairs_sha256={"": "6297f827c79b656b1e5d4116ff58f7fef753804e9fdd0a3e6f2960867e1a7532"},
+        content_sha256="0104bbc8478b1aa8fa1fa4b3ad620dbd06c7d0293e1acf6804e5e35c1a4b26be",
     ),
     DataSet(
         name="foursquare",

@@ -12,8 +12,14 @@ from pipelines.leave_one_out import LeaveOneOut
 NAME = "citeulike-t"
 
 
-def read(data_dir: str | os.PathLike[str] | None = None) -> interactions.Pairs:
+def read(
+    data_dir: str | os.PathLike[str] | None = None, in_order: bool = False
+) -> interactions.Pairs:
     """Finds, reads and checks `users.dat`; ids are the file's own.
+
+    Args:
+        data_dir: folder with the data sets' folders, or None for the cache.
+        in_order: whether the order of a user's items counts, and is checked too.
 
     Raises:
         DataError: it cannot be found, downloaded or read, or is not what the catalogue knows.
@@ -22,6 +28,8 @@ def read(data_dir: str | os.PathLike[str] | None = None) -> interactions.Pairs:
     counts = catalog.get(NAME).counts
     pairs = interactions.read_counted_rows(path, counts["users"], counts["items"])
     interactions.check_content(path, pairs, NAME, "")
+    if in_order:
+        interactions.check_order(path.parent, (pairs.users, pairs.items), NAME)
     return pairs
 
 

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from tfdsl import masks
-from tfdsl.schedules import check_count
+from tfdsl import checks, masks
 
 Batch: TypeAlias = tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]  # (dense, categorical), labels
 
@@ -72,14 +71,14 @@ class Rows(abc.ABC):
         Raises:
             ValueError: an argument outside its range, or there is no row.
         """
-        check_count("batch_size", batch_size)
-        check_count("first_step", first_step, least=0)
+        checks.count("batch_size", batch_size)
+        checks.count("first_step", first_step, least=0)
         if seed is not None:
-            check_count("seed", seed, least=0)
+            checks.seed(seed)
         if steps is not None:
-            check_count("steps", steps)
+            checks.count("steps", steps)
         if at_once is not None:
-            check_count("at_once", at_once)
+            checks.count("at_once", at_once)
             if seed is None:
                 raise ValueError("`at_once` needs a `seed`: only an endless stream fills elements.")
         n, first = len(self), first_step * batch_size
@@ -194,7 +193,7 @@ class ClickData:
         Raises:
             ValueError: there are not more days than that.
         """
-        n_days = len(self.days) - 1 if n_days is None else check_count("n_days", n_days)
+        n_days = len(self.days) - 1 if n_days is None else checks.count("n_days", n_days)
         if n_days >= len(self.days):
             raise ValueError(
                 f"`n_days` must leave one of the {len(self.days)} days to judge on; received "

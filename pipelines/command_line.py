@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 
 from data.errors import DataError
-from pipelines import checks
+from tfdsl import checks
 
 
 def run(main: Callable[[list[str]], None], help_command: str) -> NoReturn:
@@ -57,7 +57,7 @@ def settings(given: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any
     values = {}
     for text in given:
         name, _, value = text.partition("=")
-        checks.one_of("settings", name, defaults)
+        checks.choice("settings", name, defaults)
         kind = type(defaults[name])
         try:
             values[name] = kind(value)

@@ -10,11 +10,11 @@ from typing import Any
 import keras
 
 import tfdsl
-from pipelines import checks, protocols
+from pipelines import protocols
 from pipelines.algorithms import ALGORITHMS, DENSE, MASKS, NEURONS
+from tfdsl import checks
 from tfdsl.algorithms.base import OPTIMIZER_STATES
 from tfdsl.distributions import DISTRIBUTIONS
-from tfdsl.schedules import check_count
 
 # What runs of one model can set beside what all can, and what holds if they do not.
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -70,7 +70,7 @@ class RunConfig:
             or a key of `ALGORITHMS`.
         density: share of active weights in the masked tensors, or with the algorithms `NEURONS`
             of neurons that stay in each hidden layer; 1.0 for "dense".
-        seed: seed of weights, masks, batches, dropout; 0 to 2**32 - 1.
+        seed: seed of weights, masks, batches, dropout; 0 to 2**31 - 1.
         epochs: passes over the training users (MultVAE) or interactions (DLRM: in the offline
             stage; days after it are trained on once).
         batch_size: users, or interactions, a step.
@@ -109,29 +109,28 @@ class RunConfig:
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        checks.one_of("model", self.model, SETTINGS)
+        checks.choice("model", self.model, SETTINGS)
         own = SETTINGS[self.model]
         for name in self.settings:
-            checks.one_of("settings", name, own)
+            checks.choice("settings", name, own)
         object.__setattr__(self, "settings", own | self.settings)
         for name in ("epochs", "batch_size", "update_interval", "evaluate_every"):
-            check_count(name, getattr(self, name))
-        check_count("seed", self.seed, least=0)
-        if self.seed >= 2**32:  # NumPy's limit
-            raise ValueError(f"`seed` must be below 2**32; received {self.seed}.")
-        checks.positive("learning_rate", self.learning_rate)
+            checks.count(name, getattr(self, name))
+        checks.seed(self.seed)
+        checks.number("learning_rate", self.learning_rate, "(0, inf)")
         if self.final_learning_rate is not None:
-            checks.positive("final_learning_rate", self.final_learning_rate, self.learning_rate)
-        checks.positive("density", self.density, most=1.0)
-        checks.one_of("algorithm", self.algorithm, (*DENSE, *ALGORITHMS))
-        checks.one_of("optimizer_state", self.optimizer_state, OPTIMIZER_STATES)
-        checks.one_of("distribution", self.distribution, DISTRIBUTIONS)
+            most = f"(0, {self.learning_rate!r}]"
+            checks.number("final_learning_rate", self.final_learning_rate, most)
+        checks.number("density", self.density, "(0, 1]")
+        checks.choice("algorithm", self.algorithm, (*DENSE, *ALGORITHMS))
+        checks.choice("optimizer_state", self.optimizer_state, OPTIMIZER_STATES)
+        checks.choice("distribution", self.distribution, DISTRIBUTIONS)
         if (self.algorithm == "dense") != (self.density == 1.0):
             raise ValueError(
                 f"Density 1.0 goes with the algorithm 'dense' and with no other; received "
                 f"{self.algorithm!r} at density {self.density}."
             )
-        checks.one_of("optimizer", self.settings.get("optimizer", "adam"), OPTIMIZERS)
+        checks.choice("optimizer", self.settings.get("optimizer", "adam"), OPTIMIZERS)
         if self.algorithm in NEURONS and self.model != "dlrm":
             known = ", ".join((*DENSE, *MASKS))
             raise ValueError(

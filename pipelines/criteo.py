@@ -14,11 +14,11 @@ import numpy as np
 
 from data import catalog, fetch
 from data.errors import DataError
-from pipelines import checks, criteo_cache
+from pipelines import criteo_cache
 from pipelines.clicks import ClickData
 from pipelines.criteo_text import N_DENSE, BadLines
 from pipelines.integers import REMEDY
-from tfdsl.schedules import check_count
+from tfdsl import checks
 
 NAME = "criteo-kaggle"
 FILE = "train.txt"
@@ -60,14 +60,14 @@ def load(
             more bad ones than `bad_share`. The message names the line.
         ValueError: an argument outside its range.
     """
-    checks.one_of("vocabulary", vocabulary, VOCABULARIES)
-    check_count("max_rows", max_rows, least=2)
+    checks.choice("vocabulary", vocabulary, VOCABULARIES)
+    checks.count("max_rows", max_rows, least=2)
     if max_rows > 2**31:
         raise ValueError(f"`max_rows` must be at most 2**31; received {max_rows}.")
-    check_count("min_count", min_count)
+    checks.count("min_count", min_count)
     if not 0.0 <= bad_share < 1.0:
         raise ValueError(f"`bad_share` must be in [0, 1); received {bad_share!r}.")
-    workers = len(os.sched_getaffinity(0)) if workers is None else check_count("workers", workers)
+    workers = len(os.sched_getaffinity(0)) if workers is None else checks.count("workers", workers)
     path = fetch.locate(NAME, data_dir) / FILE
     if not path.is_file():
         raise DataError(f"{path} is missing; {REMEDY}")

@@ -46,7 +46,7 @@ def read(folder: pathlib.Path, made_from: dict[str, Any]) -> Cache | None:
         made_from: all that decides its content, as JSON has it.
     """
     try:
-        made = files.read_json(folder / "made.json")
+        made = files.read_record(folder / "made.json")
         if made is None or made["made_from"] != made_from:
             return None
         days = [
@@ -54,7 +54,7 @@ def read(folder: pathlib.Path, made_from: dict[str, Any]) -> Cache | None:
             for day, n_rows in enumerate(made["rows"])
         ]
         return Cache(days, tuple(made["table_rows"]), made["bad_lines"], made["first_bad_line"])
-    except (DataError, ValueError, KeyError, TypeError):  # damaged
+    except (DataError, KeyError):  # damaged, or of another version
         return None
 
 
@@ -104,7 +104,7 @@ def make(
         rows = _write(ranges, day_starts, bad, threads, encode, part)
         made = {"made_from": made_from, "rows": rows, "table_rows": table_rows}
         made |= {"bad_lines": bad.count, "first_bad_line": bad.first}
-        files.write_json(part / "made.json", made)
+        files.write_record(part / "made.json", made)
         if folder.exists():  # made from something else, or damaged
             folder.rename(staging / "old")
         try:

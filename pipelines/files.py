@@ -1,9 +1,14 @@
 """Files that are whole or not there: written beside their place, then renamed into it."""
 
+import hashlib
 import json
 import os
 import pathlib
 from typing import Any
+
+from data.errors import DataError
+
+_DIGEST = "sha256"
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
@@ -25,6 +30,29 @@ def write_json(path: pathlib.Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
-def read_json(path: pathlib.Path) -> Any:
-    """Reads a JSON file; None where there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+def write_record(path: pathlib.Path, content: dict[str, Any]) -> None:
+    """Writes JSON with the SHA-256 of its content, for `read_record` to know it by."""
+    write_json(path, content | {_DIGEST: _digest(content)})
+
+
+def read_record(path: pathlib.Path) -> dict[str, Any] | None:
+    """Reads what `write_record` wrote; None where there is no file.
+
+    Raises:
+        DataError: it is anything else than what was written.
+    """
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        known = content.pop(_DIGEST)
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
+        known, content = None, None
+    if known is None or known != _digest(content):
+        raise DataError(f"{path} is damaged or was changed; remove it, and it is made again")
+    return content
+
+
+def _digest(content: Any) -> str:
+    plain = json.loads(json.dumps(content))  # as it will be read
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

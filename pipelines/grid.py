@@ -50,7 +50,7 @@ def run_grid(
 
 def finished(config: RunConfig, folder: pathlib.Path) -> dict[str, Any] | None:
     """Returns the result of a run that was made before, in its folder inside `folder`, or None."""
-    return files.read_json(folder / config.key / "result.json")
+    return files.read_record(folder / config.key / "result.json")
 
 
 def _collected(

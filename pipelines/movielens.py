@@ -9,7 +9,7 @@ import pathlib
 
 import numpy as np
 
-from data import catalog, fetch
+from data import fetch
 from data.errors import DataError
 from pipelines import fold_in, interactions
 
@@ -36,10 +36,7 @@ def read_ml1m(folder: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
             a field that is no whole number, an id or rating out of range, or a (user, movie)
             that occurred before. The message names the file and the line.
     """
-    folder = pathlib.Path(folder)
-    path = next((folder / name for name in _COLUMNS if (folder / name).is_file()), None)
-    if path is None:
-        raise DataError(f"{folder} has no file {' or '.join(_COLUMNS)}; {_REMEDY}")
+    path = _file(pathlib.Path(folder))
     columns = _COLUMNS[path.name]
     table = _parse(path, columns)
     for column, largest in enumerate((_MAX_USER, _MAX_MOVIE, _MAX_RATING)):
@@ -61,32 +58,40 @@ def read_ml1m(folder: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     return users.astype(np.int32), movies.astype(np.int32)
 
 
-def load_ml1m(data_dir: str | os.PathLike[str] | None = None) -> fold_in.FoldInSplit:
-    """Finds, reads, counts and splits MovieLens 1M: 5,040 training users, 500 + 500 held out.
+def load_ml1m(
+    data_dir: str | os.PathLike[str] | None = None, in_order: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Finds, reads and checks MovieLens 1M; returns what `read_ml1m` does.
 
     Args:
         data_dir: Directory that contains the folder `ml-1m`; without it the data set is taken
             from the cache, or downloaded (see `data.fetch.locate`).
+        in_order: Whether the order of its lines counts, and is checked too.
 
     Raises:
-        DataError: If it cannot be found, downloaded or read, or its counts are not those of the
-            catalogue.
+        DataError: If it cannot be found, downloaded or read, or is not what the catalogue knows.
     """
     folder = fetch.locate("ml-1m", data_dir)
     users, items = read_ml1m(folder)
-    expected = catalog.get("ml-1m").counts
-    counts = {
-        "interactions": len(users),
-        "users": len(np.unique(users)),
-        "items": len(np.unique(items)),
-    }
-    for what, count in counts.items():
-        if count != expected[what]:
-            raise DataError(
-                f"{folder} has {count} {what}, the official MovieLens 1M has {expected[what]}: "
-                f"the file is incomplete or changed; delete it and {_REMEDY}"
-            )
-    return fold_in.split(users, items)
+    lines = np.arange(1, len(users) + 1)
+    interactions.check_content(
+        _file(folder), interactions.Pairs(users, items, lines, len(users)), "ml-1m", ""
+    )
+    if in_order:
+        interactions.check_order(folder, (users, items), "ml-1m")
+    return users, items
+
+
+def load_fold_in(data_dir: str | os.PathLike[str] | None = None) -> fold_in.FoldInSplit:
+    """Reads it and holds 500 + 500 users out; see `load_ml1m` and `fold_in.split`."""
+    return fold_in.split(*load_ml1m(data_dir))
+
+
+def _file(folder: pathlib.Path) -> pathlib.Path:
+    path = next((folder / name for name in _COLUMNS if (folder / name).is_file()), None)
+    if path is None:
+        raise DataError(f"{folder} has no file {' or '.join(_COLUMNS)}; {_REMEDY}")
+    return path
 
 
 def _parse(path: pathlib.Path, columns: tuple[str, ...]) -> np.ndarray:

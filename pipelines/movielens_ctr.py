@@ -4,13 +4,14 @@ Days are parts of equally many ratings in order of time. A row holds what was kn
 began: who the user is, what the film is, and how both fared on earlier days.
 """
 
+import dataclasses
 import os
 
 import numpy as np
 
 from data import catalog, fetch
 from data.errors import DataError
-from pipelines import movielens_100k
+from pipelines import interactions, movielens_100k
 from pipelines.clicks import ClickData, Clicks
 from pipelines.integers import REMEDY
 
@@ -27,8 +28,7 @@ def load(data_dir: str | os.PathLike[str] | None = None, n_days: int = 10) -> Cl
         n_days: Number of parts.
 
     Raises:
-        DataError: If it cannot be found, downloaded or read, or its counts are not those of the
-            catalogue.
+        DataError: If it cannot be found, downloaded or read, or is not what the catalogue knows.
         ValueError: If `n_days` is below 2 or above the number of ratings.
     """
     folder = fetch.locate("ml-100k", data_dir)
@@ -44,6 +44,7 @@ def load(data_dir: str | os.PathLike[str] | None = None, n_days: int = 10) -> Cl
                 f"{folder / file}, line {count}, is its last: the official ml-100k has "
                 f"{expected[what]} {what}, one a line: lines are missing or were added; {REMEDY}"
             )
+    interactions.check_order(folder, dataclasses.astuple(ratings), "ml-100k")
     return split(ratings, n_days)
 
 

@@ -12,8 +12,7 @@ import keras
 import tensorflow as tf
 
 import tfdsl
-from pipelines import checks
-from tfdsl import masks
+from tfdsl import checks, masks
 from tfdsl.algorithms import WeightState, criteria
 
 PROTOCOLS = ("clean", "published")
@@ -48,7 +47,7 @@ def check(protocol: str, quirks: Sequence[str], model: str | None = None) -> Non
 
     Without a model any model's quirks will do.
     """
-    checks.one_of("protocol", protocol, PROTOCOLS)
+    checks.choice("protocol", protocol, PROTOCOLS)
     if protocol == "published" and model not in (None, *_OWN):
         raise ValueError(
             f"There is no published code for {model}, so it has no published protocol; leave "

@@ -12,10 +12,11 @@ import pathlib
 
 from absl import app, flags
 
-from pipelines import checks, command_line, files, render_density, render_stages
+from pipelines import command_line, files, render_density, render_stages
 from pipelines.command_line import say
 from pipelines.grid import finished, run_grid
 from pipelines.tables import BUDGETS, TABLES, Options
+from tfdsl import checks
 
 _RENDERERS = {"density": render_density, "stages": render_stages}
 _DATA_DIR = flags.DEFINE_string(
@@ -55,9 +56,9 @@ def make_table(
         ValueError: unknown table, or it has no such budget, protocol or algorithm.
         DataError: the data is damaged. Where it cannot be had, rows say so.
     """
-    checks.one_of("table", name, TABLES)
+    checks.choice("table", name, TABLES)
     table = TABLES[name]
-    checks.one_of("budget", options.budget, table.budgets)
+    checks.choice("budget", options.budget, table.budgets)
     folder = out / f"{name}-{options.protocol}-{options.budget}"
     chosen = table.grid(options)
     made = run_grid(chosen, folder / "runs", data_dir, jobs)
@@ -82,7 +83,7 @@ def main(arguments: list[str]) -> None:
             for table in TABLES.values():
                 print(f"{table.name:24} {table.title}")
         case ["table", name]:
-            checks.one_of("table", name, TABLES)
+            checks.choice("table", name, TABLES)
             options, out = _options(TABLES[name].seeds), pathlib.Path(_OUT.value)
             print(make_table(name, options, out, _DATA_DIR.value, _JOBS.value))
         case _:

@@ -4,11 +4,9 @@ import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
-from pipelines import checks
 from pipelines.shuffling import shuffled
-from tfdsl import indices, masks
+from tfdsl import checks, indices, masks
 from tfdsl.csr import check_csr
-from tfdsl.schedules import check_count
 
 UNIFORM = ("interactions", "users")
 _BITS = 31  # of masks.random_scores
@@ -49,10 +47,10 @@ class TripleSampler:
         n_negatives: int = 1,
         fixed_negatives: np.ndarray | None = None,
     ) -> None:
-        checks.one_of("uniform", uniform, UNIFORM)
-        check_count("batch_size", batch_size)
-        check_count("n_negatives", n_negatives)
-        check_count("seed", seed, least=0)
+        checks.choice("uniform", uniform, UNIFORM)
+        checks.count("batch_size", batch_size)
+        checks.count("n_negatives", n_negatives)
+        checks.seed(seed)
         check_csr("matrix", matrix)
         matrix = matrix.sorted_indices()  # a copy
         matrix.sum_duplicates()

@@ -14,14 +14,17 @@ import pathlib
 import shutil
 from typing import Any
 
+import tensorflow as tf
 from absl import app, flags
 
 import tfdsl
-from pipelines import checks, command_line, environment, files, protocols
+from data.errors import DataError
+from pipelines import command_line, environment, files, protocols
 from pipelines.algorithms import ALGORITHMS, DENSE
 from pipelines.config import DISTRIBUTIONS, OPTIMIZER_STATES, SETTINGS, RunConfig
 from pipelines.run_state import RunState
 from pipelines.tasks import TASKS
+from tfdsl import checks
 
 
 def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None = None) -> dict[str, Any]:
@@ -40,29 +43,40 @@ def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None = None) ->
             set, or the configuration does not fit the data.
         DataError: the data cannot be had or is damaged.
     """
-    known = files.read_json(folder / "config.json")
+    known = files.read_record(folder / "config.json")
     if known not in (None, config.to_dict()):
         raise ValueError(
             f"{folder} holds a run with another configuration; use another folder or remove it."
         )
-    result = files.read_json(folder / "result.json")
+    result = files.read_record(folder / "result.json")
     if result is not None:
         return result
     environment.prepare()
     task = TASKS[config.model](config, data_dir)
     model = task.build_model()
-    files.write_json(folder / "config.json", config.to_dict())
+    files.write_record(folder / "config.json", config.to_dict())
     state = RunState(folder, model)
     result = {
-        **task.train(model, state),
+        **_trained(task, model, state),
         "config": config.to_dict(),
         "report": tfdsl.report(model).to_dict(),
         "seconds": round(state.seconds, 1),
         "environment": environment.describe(),
     }
-    files.write_json(folder / "result.json", result)
+    files.write_record(folder / "result.json", result)
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return result
+
+
+def _trained(task: Any, model: Any, state: RunState) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = task.train(model, state)
+        return found
+    except tf.errors.DataLossError as error:  # TensorFlow's checksums of the rows it reads
+        raise DataError(
+            f"the data set's cache is damaged ({error.message.splitlines()[0]}); delete the folder "
+            "'cache' beside its files, and it is made again"
+        ) from None
 
 
 _FLAGS = {
@@ -99,7 +113,7 @@ def main(arguments: list[str]) -> None:
         raise app.UsageError(f"Unexpected argument: {arguments[0]!r}.")
     values = {name: flags.FLAGS[name].value for name in _FLAGS}
     given = command_line.quirks(values["quirks"])
-    checks.one_of("model", values["model"], TASKS)
+    checks.choice("model", values["model"], TASKS)
     values["quirks"] = protocols.active(values["protocol"], given, values["model"])
     values["settings"] = command_line.settings(values["settings"], SETTINGS[values["model"]])
     values["optimizer_state"] = values["optimizer_state"] or protocols.optimizer_state(

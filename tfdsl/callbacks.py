@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfdsl import schedules
+from tfdsl import checks
 from tfdsl.algorithms import NeuronPruning
 from tfdsl.optimizer import SparseOptimizer
 from tfdsl.report import report, sparse_optimizer_of
@@ -46,7 +46,7 @@ class SparsityLogger(keras.callbacks.Callback):
     def __init__(self, log_dir: str | os.PathLike[str], every: int = 1) -> None:
         super().__init__()
         self.log_dir = Path(log_dir)
-        self.every = schedules.check_count("every", every, least=1)
+        self.every = checks.count("every", every)
         self._start: int | None = None
         self._rows: list[list[str]] | None = None
         self._writer: Any = None

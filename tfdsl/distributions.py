@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfdsl import checks
+
 Shape = tuple[int, ...]
 
 DISTRIBUTIONS = ("uniform", "erk", "global")
@@ -25,10 +27,7 @@ def densities(distribution: str, shapes: Sequence[Shape], density: float) -> lis
     Raises:
         ValueError: unknown distribution.
     """
-    if distribution not in DISTRIBUTIONS:
-        raise ValueError(
-            f"`distribution` must be one of {', '.join(DISTRIBUTIONS)}; received {distribution!r}."
-        )
+    checks.choice("distribution", distribution, DISTRIBUTIONS)
     if distribution == "erk" and density < 1.0:
         return _erdos_renyi_kernel(shapes, density)
     return [density] * len(shapes)

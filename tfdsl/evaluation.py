@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from tfdsl import schedules
+from tfdsl import checks
 from tfdsl.csr import CSRMatrix, check_csr
 
 Tensor: TypeAlias = tf.Tensor
@@ -57,7 +57,7 @@ def evaluate(
             f"None of the {relevant.shape[0]} users has a relevant item, so there is nothing to "
             "evaluate; check the split."
         )
-    size = min(schedules.check_count("batch_size", batch_size, least=1), len(users))
+    size = min(checks.count("batch_size", batch_size), len(users))
     parts = []
     for start in range(0, len(users), size):
         rows = users[start : start + size]
@@ -122,7 +122,7 @@ def evaluate_sampled(
         )
     for k in ks:
         _check_k(k, items.shape[1])
-    size = min(schedules.check_count("batch_size", batch_size), len(users))
+    size = min(checks.count("batch_size", batch_size), len(users))
     ranks = []
     for start in range(0, len(users), size):
         rows = np.minimum(np.arange(start, start + size), len(users) - 1)
@@ -241,5 +241,5 @@ def _check(seen: CSRMatrix, relevant: CSRMatrix, ks: Sequence[int]) -> None:
 
 
 def _check_k(k: int, n_items: int) -> None:
-    if schedules.check_count("k", k, least=1) > n_items:
+    if checks.count("k", k) > n_items:
         raise ValueError(f"`k` must not be more than the {n_items} items there are; received {k}.")

@@ -6,13 +6,16 @@ an integer tensor inside the training step, so they are written in tensor operat
 
 import math
 import numbers
-from collections.abc import Iterable
 from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import keras
 import tensorflow as tf
 
+from tfdsl import checks
+
 Tensor: TypeAlias = tf.Tensor
+
+SHARE = "(0, 1]"  # densities, and shares that are to stay or to move
 
 
 class Serializable:
@@ -42,9 +45,9 @@ class UpdateSchedule(Serializable):
     """
 
     def __init__(self, interval: int, begin: int = 0, end: int | None = None) -> None:
-        self.interval = check_count("update_interval", interval)
-        self.begin = check_count("begin", begin, least=0)
-        self.end = end if end is None else check_count("end", end)
+        self.interval = checks.count("update_interval", interval)
+        self.begin = checks.count("begin", begin, least=0)
+        self.end = end if end is None else checks.count("end", end)
         if self.end is not None and self.end < self.begin:
             raise ValueError(
                 f"An update schedule cannot end before it begins; received begin={begin}, "
@@ -77,10 +80,10 @@ class _Ramp(Serializable):
     """Goes from `initial` to `final` between the steps `begin` and `end`; constant outside."""
 
     def __init__(self, initial: float, final: float, end: int, begin: int = 0) -> None:
-        self.initial = float(initial)
-        self.final = float(final)
-        self.begin = check_count("begin", begin, least=0)
-        self.end = check_count("end", end)
+        self.initial = checks.number("initial", initial, "(-inf, inf)")
+        self.final = checks.number("final", final, "(-inf, inf)")
+        self.begin = checks.count("begin", begin, least=0)
+        self.end = checks.count("end", end)
         if self.end <= self.begin:
             raise ValueError(
                 f"A schedule must end after it begins; received begin={begin}, end={end}."
@@ -133,7 +136,7 @@ class Constant(Serializable):
     """The same value at every step."""
 
     def __init__(self, value: float) -> None:
-        self.value = float(value)
+        self.value = checks.number("value", value, "(-inf, inf)")
 
     @property
     def final(self) -> float:
@@ -157,7 +160,7 @@ class Polynomial(_Ramp):
         self, initial: float, final: float, end: int, begin: int = 0, power: float = 3.0
     ) -> None:
         super().__init__(initial, final, end, begin)
-        self.power = float(power)
+        self.power = checks.number("power", power, "(0, inf)")
 
     def _share_left(self, done: Tensor) -> Tensor:
         return (1.0 - done) ** self.power
@@ -177,7 +180,7 @@ def get(name: str, value: Any) -> Schedule:
         return from_tfmot(value)[0]
     if isinstance(value, Schedule):
         return value
-    return Constant(check_share(name, value))
+    return Constant(checks.number(name, value, SHARE, instead=" or a schedule (tfdsl.schedules)"))
 
 
 def to_config(given: Any, schedule: Schedule) -> Any:
@@ -220,32 +223,3 @@ def from_tfmot(schedule: Any) -> tuple[Schedule, UpdateSchedule]:
         f"Of tfmot's schedules, PolynomialDecay and ConstantSparsity are understood; received "
         f"{name}. Write it as a tfdsl.schedules object."
     )
-
-
-def check_count(name: str, value: int, least: int = 1) -> int:
-    """Returns `value` if it is a whole number of at least `least`; else raises ValueError."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise ValueError(
-            f"`{name}` must be a whole number of at least {least}; received {value!r}."
-        )
-    return int(value)
-
-
-def check_counts(name: str, values: Iterable[int], least: int = 1) -> tuple[int, ...]:
-    """Returns `values` if all are whole numbers of at least `least`; else raises ValueError."""
-    if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
-        raise ValueError(f"`{name}` must be a list of whole numbers; received {values!r}.")
-    return tuple(check_count(name, value, least) for value in values)
-
-
-def check_share(
-    name: str, value: float, instead: str = " or a schedule (tfdsl.schedules)"
-) -> float:
-    """Returns `value` if it is a number in (0, 1]; else raises ValueError.
-
-    `instead` says in the message what else would do.
-    """
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not 0.0 < value <= 1.0:
-        raise ValueError(f"`{name}` must be a number in (0, 1]{instead}; received {value!r}.")
-    return float(value)

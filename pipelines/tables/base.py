@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pipelines import checks, protocols
+from pipelines import protocols
 from pipelines.config import RunConfig
+from tfdsl import checks
 
 BUDGETS = ("short", "long", "full")
 
@@ -30,7 +31,7 @@ class Options:
     algorithms: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        checks.one_of("budget", self.budget, BUDGETS)
+        checks.choice("budget", self.budget, BUDGETS)
         protocols.check(self.protocol, self.quirks or ())
 
     def grid(
@@ -51,7 +52,7 @@ class Options:
         if not chosen:
             raise ValueError(f"`algorithms` must be some of {', '.join(there)}; received none.")
         for algorithm in chosen:
-            checks.one_of("algorithms", algorithm, there)
+            checks.choice("algorithms", algorithm, there)
         quirks = protocols.active(self.protocol, self.quirks, model)
         return [
             RunConfig(

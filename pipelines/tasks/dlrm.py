@@ -6,15 +6,15 @@ from typing import Any
 
 import keras
 
-from pipelines import checks, costs, criteo, criteo_like, movielens_ctr
+from pipelines import costs, criteo, criteo_like, movielens_ctr
 from pipelines.algorithms import MASKS
 from pipelines.clicks import ClickData
 from pipelines.config import RunConfig
 from pipelines.run_state import RunState
 from pipelines.stages import Stages
+from tfdsl import checks
 from tfdsl.algorithms import StructuredPruning
 from tfdsl.models import DLRM
-from tfdsl.schedules import check_count
 
 # From the folder with the data sets, the most rows of a table, and the rows wanted of a day (0 for
 # all of them).
@@ -38,7 +38,7 @@ class DLRMTask:
     def __init__(self, config: RunConfig, data_dir: str | None) -> None:
         self.config, settings = config, config.settings
         self.hidden = {name: _units(name, settings[name]) for name in ("bottom", "top")}
-        check_count("rows_per_day", settings["rows_per_day"], least=0)
+        checks.count("rows_per_day", settings["rows_per_day"], least=0)
         self.data = _load(config.data, data_dir, settings["max_rows"], settings["rows_per_day"])
         self.stages = Stages(config, self.data)
 
@@ -93,5 +93,5 @@ def _first(data: ClickData, n_rows: int) -> ClickData:
 @functools.cache
 def _load(name: str, data_dir: str | None, max_rows: int, rows_per_day: int) -> ClickData:
     # Cached: the runs of a table share their data.
-    checks.one_of("data", name, DATA)
+    checks.choice("data", name, DATA)
     return DATA[name](data_dir, max_rows, rows_per_day)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import keras
 
 from data import synthetic
-from pipelines import checks, interactions, lightgcn_splits
+from pipelines import interactions, lightgcn_splits
 from pipelines.config import RunConfig
 from pipelines.interactions import Interactions
 from pipelines.tasks.ranking import RankingTask
-from tfdsl import evaluation
+from tfdsl import checks, evaluation
 from tfdsl.models import BPRLoss, LightGCN
 
 
@@ -76,5 +76,5 @@ class LightGCNTask(RankingTask):
 @functools.cache
 def _load(name: str, data_dir: str | None, validation_share: float) -> Interactions:
     # Cached: the runs of a table share their data.
-    checks.one_of("data", name, DATA)
+    checks.choice("data", name, DATA)
     return DATA[name](data_dir, validation_share)

@@ -10,13 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from data import synthetic
-from pipelines import checks, citeulike, fold_in
+from pipelines import citeulike, fold_in, movielens
 from pipelines.batches import steps_per_epoch, user_batches
 from pipelines.config import RunConfig
 from pipelines.epochs import EpochTask
 from pipelines.fold_in import FoldInSplit, HeldOutUsers
-from pipelines.movielens import load_ml1m
-from tfdsl import evaluation
+from tfdsl import checks, evaluation
 from tfdsl.models import MultinomialLikelihood, MultVAE
 
 
@@ -27,7 +26,7 @@ def _load_synthetic(data_dir: str | None) -> FoldInSplit:
 
 DATA: dict[str, Callable[[str | None], FoldInSplit]] = {
     "synthetic": _load_synthetic,
-    "ml-1m": load_ml1m,
+    "ml-1m": movielens.load_fold_in,
     "citeulike-t": citeulike.load_fold_in,
 }
 
@@ -103,5 +102,5 @@ class MultVAETask(EpochTask):
 @functools.cache
 def _load(name: str, data_dir: str | None) -> FoldInSplit:
     # Cached: the runs of a table share their data.
-    checks.one_of("data", name, DATA)
+    checks.choice("data", name, DATA)
     return DATA[name](data_dir)

@@ -10,13 +10,13 @@ import tensorflow as tf
 from keras import ops
 from scipy import sparse
 
-from data import fetch, synthetic
-from pipelines import checks, citeulike, interactions, leave_one_out, ncf
+from data import synthetic
+from pipelines import citeulike, interactions, leave_one_out, ncf
 from pipelines.config import RunConfig
 from pipelines.leave_one_out import LeaveOneOut
-from pipelines.movielens import read_ml1m
+from pipelines.movielens import load_ml1m
 from pipelines.tasks.ranking import RankingTask
-from tfdsl import evaluation
+from tfdsl import checks, evaluation
 from tfdsl.models import NeuMF
 
 
@@ -33,12 +33,12 @@ def _last_synthetic(data_dir: str | None) -> LeaveOneOut:
 
 
 def _last_ml1m(data_dir: str | None) -> LeaveOneOut:
-    ids = read_ml1m(fetch.locate("ml-1m", data_dir))
+    ids = load_ml1m(data_dir, in_order=True)  # by which is last in it
     return leave_one_out.split_last(*(np.unique(of, return_inverse=True)[1] for of in ids))
 
 
 def _last_citeulike(data_dir: str | None) -> LeaveOneOut:
-    pairs = citeulike.read(data_dir)
+    pairs = citeulike.read(data_dir, in_order=True)
     return leave_one_out.split_last(pairs.users, pairs.items)
 
 
@@ -138,5 +138,5 @@ class NeuMFTask(RankingTask):
 @functools.cache
 def _load(name: str, data_dir: str | None, file_order: bool) -> LeaveOneOut:
     # Cached: the runs of a table share their data.
-    checks.one_of("data", name, DATA)
+    checks.choice("data", name, DATA)
     return DATA[name][file_order](data_dir)

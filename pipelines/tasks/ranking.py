@@ -7,10 +7,10 @@ import keras
 import tensorflow as tf
 from scipy import sparse
 
-from pipelines import checks
 from pipelines.config import RunConfig
 from pipelines.epochs import EpochTask
 from pipelines.sampling import TripleSampler
+from tfdsl import checks
 from tfdsl.models import RankingModel
 
 SAMPLING = ("host", "device")
@@ -31,7 +31,7 @@ class RankingTask(EpochTask):
     """
 
     def __init__(self, config: RunConfig, train: sparse.csr_array, **drawing: Any) -> None:
-        checks.one_of("sampling", config.settings["sampling"], SAMPLING)
+        checks.choice("sampling", config.settings["sampling"], SAMPLING)
         if train.nnz < config.batch_size:
             raise ValueError(
                 f"{train.nnz} interactions do not fill a batch of {config.batch_size}; use a "

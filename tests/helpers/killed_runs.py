@@ -1,9 +1,10 @@
 """Runs that are killed: a process does what each line of its input says, in a child of its own.
 
-A line is JSON: "folder", "config" (of `RunConfig`), and "kill_at": the tick after which the child
-kills itself, or null. A tick is an execution of training steps or a batch taken from a data set. A
-child that ends the run writes what its model and optimizer hold, `state.npz`, beside its folder.
-The answer is a line: how the child ended, and its ticks.
+A line is JSON: "way", one of `WAYS`; "folder", where it keeps what it goes on from; "what" it
+trains; and "kill_at": the tick after which the child kills itself, or null. A tick is an execution
+of training steps or a batch taken from a data set. A child that ends writes what its model and
+optimizer hold, `state.npz`, beside its folder. The answer is a line: how the child ended, and its
+ticks.
 """
 
 import json
@@ -15,8 +16,11 @@ from multiprocessing import Pipe
 
 import keras
 import numpy as np
+import small_mlps
+import small_runs
 import tensorflow as tf
 
+import tfdsl
 from data import synthetic
 from pipelines import fold_in, interactions, leave_one_out, train
 from pipelines.config import RunConfig
@@ -82,9 +86,8 @@ class Ticks:
         iterator.__next__ = counted_next
 
 
-def _child(job, answer):
-    ticks = Ticks(job["kill_at"])
-    ticks.watch()
+def _run(folder, config):
+    """Does a run of the project's own; returns what it holds, or None if it had ended before."""
     _tiny()
     states = []
     make = train.RunState
@@ -94,11 +97,58 @@ def _child(job, answer):
         return states[-1]
 
     train.RunState = keep
-    folder = pathlib.Path(job["folder"])
-    config = job["config"]
     train.run(RunConfig(**{**config, "quirks": tuple(config["quirks"])}), folder)
-    if states:  # else the run had ended before
-        np.savez(folder.parent / "state.npz", *(v.numpy() for v in states[0].variables))
+    return states[0].variables if states else None
+
+
+def _model(what):
+    """Returns a compiled model, the batches of an epoch, and how many epochs it is trained."""
+    keras.utils.set_random_seed(1)
+    if what == "amgp":  # pruned in steps 3 to 8 and 11 to 16
+        model, _ = small_mlps.make()
+        rows = tf.data.Dataset.from_tensor_slices((small_mlps.X[:5], small_mlps.Y[:5]))
+        return model, rows, 4
+    model = small_runs.compiled(algorithm=small_runs.dsl(total_steps=48))
+    rows = tf.data.Dataset.from_tensor_slices((small_runs.X, small_runs.Y))
+    return model, rows.batch(small_runs.BATCH), 4
+
+
+def _fit(folder, what):
+    """Trains by Keras's `fit` with its `BackupAndRestore`, and a log."""
+    model, data, epochs = _model(what)
+    callbacks = [keras.callbacks.BackupAndRestore(folder / "backup")]
+    if what == "dsl":
+        callbacks.append(tfdsl.callbacks.SparsityLogger(folder))
+    model.fit(data, epochs=epochs, verbose=0, callbacks=callbacks)
+    return [v.value for v in (*model.variables, *model.optimizer.variables)]
+
+
+def _loop(folder, what):
+    """Trains in a loop of its own, with TensorFlow's `CheckpointManager`."""
+    model, data, epochs = _model(what)
+    model.optimizer.build(model.trainable_variables)
+    step = tf.Variable(0, dtype=tf.int64)
+    checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, step=step)
+    manager = tf.train.CheckpointManager(checkpoint, folder / "checkpoints", max_to_keep=2)
+    manager.restore_or_initialize()
+    model.make_train_function()
+    for batch in data.repeat(epochs).skip(step.numpy()):
+        model.train_function(iter([batch]))
+        if step.assign_add(1) % 5 == 0:
+            manager.save()
+    return [v.value for v in (*model.variables, *model.optimizer.variables)]
+
+
+WAYS = {"run": _run, "fit": _fit, "loop": _loop}
+
+
+def _child(job, answer):
+    ticks = Ticks(job["kill_at"])
+    ticks.watch()
+    folder = pathlib.Path(job["folder"])
+    held = WAYS[job["way"]](folder, job["what"])
+    if held is not None:
+        np.savez(folder.parent / "state.npz", *(value.numpy() for value in held))
     answer.send(ticks.count)
 
 

@@ -1,7 +1,6 @@
 """The commands as a user calls them: help on one screen, one line for whatever is wrong."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import subprocess
@@ -9,7 +8,7 @@ import sys
 
 import pytest
 
-from pipelines import protocols
+from pipelines import files, protocols
 from pipelines.config import RunConfig
 from pipelines.tables import TABLES
 
@@ -113,8 +112,8 @@ def test_a_run_of_a_published_table_can_be_made_alone(tmp_path, quirks):
     state = "reset" if quirks else "keep"
     config = dataclasses.replace(config, quirks=names, optimizer_state=state)
     # A finished run of exactly this configuration: it is read, and not made.
-    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
-    (tmp_path / "result.json").write_text('{"test": {"ndcg@20": 0.5}}')
+    files.write_record(tmp_path / "config.json", config.to_dict())
+    files.write_record(tmp_path / "result.json", {"test": {"ndcg@20": 0.5}})
     words = ["--protocol=published", f"--run_dir={tmp_path}"]
     done = python("pipelines.train", *words, *([f"--quirks={quirks}"] if quirks else []))
     assert done.stdout == f"ndcg@20: 0.5000\nrun folder: {tmp_path}\n", done.stderr

@@ -9,6 +9,7 @@ import pytest
 
 import tfdsl
 from data import synthetic
+from data.errors import DataError
 from pipelines import files, fold_in, interactions, leave_one_out, protocols, train
 from pipelines.config import RunConfig
 from pipelines.epochs import Progress
@@ -121,14 +122,24 @@ def test_a_refused_run_leaves_no_folder(tmp_path, change, message):
 def test_a_finished_run_is_not_run_again(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(CONFIG.to_dict()))
-    (folder / "result.json").write_text('{"made": "before"}')
+    files.write_record(folder / "config.json", CONFIG.to_dict())
+    files.write_record(folder / "result.json", {"made": "before"})
     assert train.run(CONFIG, folder) == {"made": "before"}
 
 
 def test_a_folder_of_another_run_is_refused(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps(CONFIG.to_dict() | {"density": 0.5}))
+    files.write_record(tmp_path / "config.json", CONFIG.to_dict() | {"density": 0.5})
     with pytest.raises(ValueError, match="another configuration"):
+        train.run(CONFIG, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "result.json"])
+def test_a_run_folder_whose_files_changed_is_refused_by_the_file(tmp_path, name):
+    files.write_record(tmp_path / "config.json", CONFIG.to_dict())
+    files.write_record(tmp_path / "result.json", {"test": {"ndcg@20": 0.5}})
+    content = (tmp_path / name).read_text()
+    (tmp_path / name).write_text(content.replace("0.", "1.", 1))
+    with pytest.raises(DataError, match=rf"{name} is damaged or was changed; remove it"):
         train.run(CONFIG, tmp_path)
 
 
@@ -154,7 +165,7 @@ def test_a_table_is_written_with_its_picture(tmp_path, monkeypatch):
         }
 
     def run(config, folder, _):
-        files.write_json(folder / "result.json", result(config))
+        files.write_record(folder / "result.json", result(config))
         return result(config)
 
     monkeypatch.setattr("pipelines.grid.run", run)

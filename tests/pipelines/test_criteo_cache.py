@@ -1,4 +1,3 @@
-import json
 import os
 import pathlib
 import platform
@@ -50,7 +49,9 @@ def test_the_cache_is_read_without_the_text_being_parsed_again(written, monkeypa
     assert_same(read(criteo.load(folder).split().train), read(first.split().train))
 
 
-@pytest.mark.parametrize("change", ["parameters", "source", "damage", "no JSON", "format"])
+@pytest.mark.parametrize(
+    "change", ["parameters", "source", "damage", "no JSON", "a digit", "format"]
+)
 def test_a_cache_of_something_else_is_not_reused(written, monkeypatch, change):
     lines = random_lines(70)
     folder, max_rows = written(lines), 50
@@ -63,12 +64,15 @@ def test_a_cache_of_something_else_is_not_reused(written, monkeypatch, change):
         written(lines)
     elif change == "no JSON":
         (made / "made.json").write_text("{")
+    elif change == "a digit":
+        text = (made / "made.json").read_text()
+        (made / "made.json").write_text(text.replace("50", "51"))
     elif change == "damage":
         os.truncate(made / "day3.tfrecord", 40)
     else:
-        content = json.loads((made / "made.json").read_text())
+        content = files.read_record(made / "made.json")
         content["made_from"]["format"] = 0
-        (made / "made.json").write_text(json.dumps(content))
+        files.write_record(made / "made.json", content)
     data = criteo.load(folder, max_rows=max_rows)
     assert_days(data, lines, lambda value, field: hashed(value, field, max_rows))
     names = {path.name for path in made.parent.iterdir()}
@@ -83,7 +87,7 @@ def test_an_interrupted_run_leaves_nothing_that_is_taken_for_whole(written, monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "write_json", interrupted)
+        patch.setattr(files, "write_record", interrupted)
         with pytest.raises(KeyboardInterrupt):
             criteo.load(folder, max_rows=50)
     assert list((folder / criteo.NAME / "cache").iterdir()) == []
@@ -113,14 +117,14 @@ def test_what_a_killed_process_left_is_removed_and_no_more(written, made):
 
 def test_of_two_that_make_the_same_cache_the_second_takes_the_firsts(written, monkeypatch):
     folder = written(random_lines(70))
-    write_json = files.write_json
+    write_record = files.write_record
 
     def overtaken(path, content):
-        monkeypatch.setattr(files, "write_json", write_json)
+        monkeypatch.setattr(files, "write_record", write_record)
         criteo.load(folder, max_rows=50)
-        write_json(path, content)
+        write_record(path, content)
 
-    monkeypatch.setattr(files, "write_json", overtaken)
+    monkeypatch.setattr(files, "write_record", overtaken)
     assert len(criteo.load(folder, max_rows=50).days[0]) == 10
     assert [p.name for p in (folder / criteo.NAME / "cache").iterdir()] == ["hash-50"]
 

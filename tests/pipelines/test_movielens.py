@@ -80,7 +80,7 @@ def test_folder_without_ratings_is_refused_naming_both_files(tmp_path):
 def test_well_formed_file_with_too_few_ratings_is_not_loaded(tmp_path):
     (tmp_path / "ml-1m").mkdir()
     (tmp_path / "ml-1m" / OFFICIAL).write_text("1::2::3::978300760\n")
-    with pytest.raises(DataError, match=r"ml-1m has 1 interactions.*has 1000209"):
+    with pytest.raises(DataError, match=r"line 1, is its last: it has 1 interactions, .* 1000209"):
         movielens.load_ml1m(tmp_path)
 
 
@@ -91,7 +91,7 @@ def test_missing_data_dir_is_refused(tmp_path):
 
 @needs("ml-1m")
 def test_real_data_gives_the_published_split():
-    split = movielens.load_ml1m(FOLDER)
+    split = movielens.load_fold_in(FOLDER)
     assert split.train.shape == (5040, 3668)
     assert split.train.nnz == 821_736
     assert split.validation.fold_in.nnz + split.validation.held_out.nnz == 95_376

@@ -6,7 +6,7 @@ from typing import Any, Self, TypeAlias
 
 import tensorflow as tf
 
-from tfdsl import distributions, masks, schedules
+from tfdsl import checks, distributions, masks, schedules
 from tfdsl.algorithms.criteria import WeightState
 
 Tensor: TypeAlias = tf.Tensor
@@ -56,22 +56,17 @@ class Algorithm(schedules.Serializable):
         seed: int = 0,
     ) -> None:
         given, density = density, schedules.get("density", density)
-        schedules.check_share("density", density.final)
-        schedules.check_share("density", getattr(density, "initial", density.final))
-        if init not in INITS:
-            raise ValueError(f"`init` must be one of {', '.join(INITS)}; received {init!r}.")
-        if optimizer_state not in OPTIMIZER_STATES:
-            raise ValueError(
-                f"`optimizer_state` must be one of {', '.join(OPTIMIZER_STATES)}; received "
-                f"{optimizer_state!r}."
-            )
+        for end in (density.final, getattr(density, "initial", density.final)):
+            checks.number("density", end, schedules.SHARE)
+        checks.choice("init", init, INITS)
+        checks.choice("optimizer_state", optimizer_state, OPTIMIZER_STATES)
         distributions.densities(distribution, [], density.final)  # raises if unknown
         self.density = density
         self._density_config = schedules.to_config(given, density)
         self.distribution = distribution
         self.init = init
         self.optimizer_state = optimizer_state
-        self.seed = schedules.check_count("seed", seed, least=0)
+        self.seed = checks.seed(seed)
 
     def update(self, state: WeightState, budget: Tensor, step: Tensor, seed: Tensor) -> Tensor:
         """Returns the next mask of one weight.

@@ -72,13 +72,6 @@ GROW: dict[str, Callable[[WeightState, Tensor], Tensor]] = {
 }
 
 
-def check(name: str, value: str, known: dict[str, Callable[..., Tensor]]) -> str:
-    """Returns `value` if it is one of `known`; else raises ValueError."""
-    if not isinstance(value, str) or value not in known:
-        raise ValueError(f"`{name}` must be one of {', '.join(known)}; received {value!r}.")
-    return value
-
-
 def signals(drop: str, grow: str) -> frozenset[str]:
     """Says what the optimizer must provide beside weight and mask."""
     needed = {grow} & {"gradient", "accumulated_gradient", "momentum"}

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
-from tfdsl import masks, schedules
+from tfdsl import checks, masks, schedules
 from tfdsl.algorithms import criteria
 from tfdsl.algorithms.base import Algorithm
 from tfdsl.algorithms.criteria import WeightState
@@ -50,7 +50,7 @@ class DynamicSparse(Algorithm):
     ) -> None:
         super().__init__(density, **kwargs)
         if total_steps is not None:
-            schedules.check_count("total_steps", total_steps)
+            checks.count("total_steps", total_steps)
         self.total_steps = total_steps
         self.updates: schedules.UpdateSchedule = schedules.UpdateSchedule(
             update_interval, end=update_end
@@ -65,8 +65,8 @@ class DynamicSparse(Algorithm):
         self._ratio_config = schedules.to_config(update_ratio, self.ratio)
         if self.ratio is not update_ratio:  # a number
             self.ratio = self._anneal(self.ratio.final)
-        self.drop = criteria.check("drop", drop, criteria.DROP)
-        self.grow = criteria.check("grow", grow, criteria.GROW)
+        self.drop = checks.choice("drop", drop, criteria.DROP)
+        self.grow = checks.choice("grow", grow, criteria.GROW)
         self.signals = criteria.signals(drop, grow)
         if self.grow == "momentum" and self.optimizer_state == "mask":
             raise ValueError(
@@ -146,7 +146,7 @@ class RigL(DynamicSparse):
         **kwargs: Any,
     ) -> None:
         if update_end is None and total_steps is not None:
-            update_end = max(schedules.check_count("total_steps", total_steps) * 3 // 4, 1)
+            update_end = max(checks.count("total_steps", total_steps) * 3 // 4, 1)
         defaults = {"distribution": "erk", "optimizer_state": "mask"}
         super().__init__(
             density, total_steps=total_steps, update_end=update_end, **(defaults | kwargs)

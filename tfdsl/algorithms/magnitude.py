@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
-from tfdsl import masks, schedules
+from tfdsl import checks, masks, schedules
 from tfdsl.algorithms.base import Algorithm
 from tfdsl.algorithms.criteria import WeightState
 
@@ -39,8 +39,8 @@ class OneShotMagnitude(_MagnitudePruning):
                 f"OneShotMagnitude prunes at one step, so its density must be a number in (0, 1]; "
                 f"received {density!r}. Use GradualMagnitude for a schedule."
             )
-        schedules.check_share("density", density)
-        self.prune_step = schedules.check_count("prune_step", prune_step)
+        checks.number("density", density, schedules.SHARE)
+        self.prune_step = checks.count("prune_step", prune_step)
         self.final_density = density
         super().__init__(
             schedules.Linear(1.0, density, end=prune_step, begin=prune_step - 1), **kwargs
@@ -89,10 +89,10 @@ class GradualMagnitude(_MagnitudePruning):
             density, self.updates = schedules.from_tfmot(density)
         else:
             if end is None and total_steps is not None:
-                end = max(schedules.check_count("total_steps", total_steps) * 3 // 4, 1)
+                end = max(checks.count("total_steps", total_steps) * 3 // 4, 1)
             self.updates = schedules.UpdateSchedule(update_interval, begin, end)
             if not isinstance(density, schedules.Schedule):
-                density = self._cubic(schedules.check_share("density", density))
+                density = self._cubic(schedules.get("density", density).final)
         super().__init__(density, **({"init": "magnitude"} | kwargs))
 
     def _cubic(self, final: float) -> schedules.Schedule:

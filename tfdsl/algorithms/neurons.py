@@ -1,14 +1,13 @@
 """Structured sparsity: which hidden neurons of an MLP are pruned, and when they grow back."""
 
 import math
-import numbers
 from collections.abc import Sequence
 from typing import Any, Self, TypeAlias
 
 import keras
 import tensorflow as tf
 
-from tfdsl import masks, schedules
+from tfdsl import checks, masks, schedules
 
 Tensor: TypeAlias = tf.Tensor
 
@@ -69,10 +68,10 @@ class NeuronPruning(schedules.Serializable):
     optimizer_state = "keep"
 
     def __init__(self, keep: float, importance: str = "magnitude", seed: int = 0) -> None:
-        self.keep = schedules.check_share("keep", keep, instead="")
-        _check_one_of("importance", importance, IMPORTANCES)
+        self.keep = checks.number("keep", keep, schedules.SHARE)
+        checks.choice("importance", importance, IMPORTANCES)
         self.importance = importance
-        self.seed = schedules.check_count("seed", seed, least=0)
+        self.seed = checks.seed(seed)
 
     def n_kept(self, n: int) -> int:
         """Returns how many of a layer's `n` neurons stay."""
@@ -130,7 +129,7 @@ class StructuredPruning(NeuronPruning):
 
     def __init__(self, keep: float, *, prune_step: int, **kwargs: Any) -> None:
         super().__init__(keep, **kwargs)
-        self.prune_step = schedules.check_count("prune_step", prune_step, least=0)
+        self.prune_step = checks.count("prune_step", prune_step, least=0)
         if not prune_step and self.importance == "taylor":
             raise ValueError(
                 "importance='taylor' needs the gradients of a step, and there is none before "
@@ -190,14 +189,12 @@ class AlternateGrowthPruning(NeuronPruning):
         **kwargs: Any,
     ) -> None:
         super().__init__(keep, **kwargs)
-        self.total_steps = schedules.check_count("total_steps", total_steps)
-        self.cycles = schedules.check_count("cycles", cycles)
-        if not _is_number(pruned_share) or not 0.0 < pruned_share < 1.0:
-            raise ValueError(f"`pruned_share` must be in (0, 1); received {pruned_share!r}.")
-        if not _is_number(final_share) or not 0.0 <= final_share < 1.0:
-            raise ValueError(f"`final_share` must be in [0, 1); received {final_share!r}.")
-        _check_one_of("grow", grow, GROWS)
-        _check_one_of("optimizer_state", optimizer_state, NEURON_STATES)
+        self.total_steps = checks.count("total_steps", total_steps)
+        self.cycles = checks.count("cycles", cycles)
+        checks.number("pruned_share", pruned_share, "(0, 1)")
+        checks.number("final_share", final_share, "[0, 1)")
+        checks.choice("grow", grow, GROWS)
+        checks.choice("optimizer_state", optimizer_state, NEURON_STATES)
         self.pruned_share, self.final_share = pruned_share, final_share
         self.grow, self.optimizer_state = grow, optimizer_state
         end = total_steps - round(final_share * total_steps)
@@ -222,12 +219,3 @@ class AlternateGrowthPruning(NeuronPruning):
 
 def _is_one_of(step: Tensor, steps: Sequence[int]) -> Tensor:
     return tf.reduce_any(tf.equal(tf.cast(step, tf.int64), tf.constant(steps, tf.int64)))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def _check_one_of(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ValueError(f"`{name}` must be one of {', '.join(known)}; received {value!r}.")

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfdsl import schedules
+from tfdsl import checks
 from tfdsl.csr import CSRMatrix, check_csr
 from tfdsl.export import folder, packing, rankers, search, serving, weights
 from tfdsl.export.report import ExportReport
@@ -76,9 +76,9 @@ def retrieval(
         served = tf.saved_model.load("served/1")
         served.signatures["unseen"](users=tf.constant([3], tf.int64))
     """
-    weights.check_choice("index", index, search.INDEXES)
-    weights.check_choice("storage", storage, weights.STORAGES)
-    weights.check_choice("values", values, packing.VALUES)
+    checks.choice("index", index, search.INDEXES)
+    checks.choice("storage", storage, weights.STORAGES)
+    checks.choice("values", values, packing.VALUES)
     if not isinstance(model, keras.Model) or not model.built:
         raise ValueError(f"retrieval takes a built keras.Model; received {model!r}.")
     with folder.written(path, overwrite) as (partial, manifest):
@@ -88,7 +88,7 @@ def retrieval(
         if interactions is not None:
             check_csr("interactions", interactions)
         most = 0 if interactions is None else int(np.diff(interactions.indptr).max(initial=0))
-        k = schedules.check_count("k", k)
+        k = checks.count("k", k)
         ranker = rankers.ranker_of(model, stored, index, k, most)
         if k > ranker.n_items:
             raise ValueError(f"`k` must be at most the {ranker.n_items} items; received {k}.")

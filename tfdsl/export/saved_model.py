@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfdsl import copying
+from tfdsl import checks, copying
 from tfdsl.export import folder, packing, serving, signature, weights
 from tfdsl.export.report import ExportReport
 
@@ -75,10 +75,10 @@ def saved_model(
     Example:
         print(tfdsl.export.saved_model(model, "served/1", values="bfloat16"))
     """
-    weights.check_choice("storage", storage, weights.STORAGES)
-    weights.check_choice("values", values, packing.VALUES)
-    weights.check_choice("kernels", kernels, weights.KERNELS)
-    weights.check_choice("unpack", unpack, weights.UNPACK)
+    checks.choice("storage", storage, weights.STORAGES)
+    checks.choice("values", values, packing.VALUES)
+    checks.choice("kernels", kernels, weights.KERNELS)
+    checks.choice("unpack", unpack, weights.UNPACK)
     if not isinstance(model, keras.Model):
         raise ValueError(f"saved_model takes a keras.Model; received {model!r}.")
     if not model.built:

@@ -214,12 +214,6 @@ class Weights:
             raise ValueError(f"The weight {weight.path!r} cannot be exported. {error}") from error
 
 
-def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    """Raises ValueError unless an argument is one of those that are known."""
-    if value not in known:
-        raise ValueError(f"`{name}` must be one of {', '.join(known)}; received {value!r}.")
-
-
 def _cut(weight: keras.Variable) -> tuple[np.ndarray, np.ndarray | None]:
     """Returns the value of a weight, of neurons in use alone, and its mask if it has one."""
     value, mask = weight.numpy(), mask_of(weight)

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfdsl import schedules
+from tfdsl import checks
 
 _owners: "weakref.WeakValueDictionary[int, PrunableMLP]" = weakref.WeakValueDictionary()
 
@@ -62,7 +62,7 @@ class PrunableMLP(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.units = schedules.check_counts("units", units)
+        self.units = checks.counts("units", units)
         if not self.units:
             raise ValueError("`units` must name the outputs of at least one layer; received none.")
         several = isinstance(activations, Sequence) and not isinstance(activations, str)
@@ -139,7 +139,7 @@ class PrunableMLP(keras.layers.Layer):
             ValueError: not one number for each hidden layer, more than there are, or others than
                 the layer is pruned to now.
         """
-        n_kept = schedules.check_counts("n_kept", n_kept)
+        n_kept = checks.counts("n_kept", n_kept)
         if len(n_kept) != len(self.units) - 1 or any(
             k > n for k, n in zip(n_kept, self.units, strict=False)
         ):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfdsl import gradients, indices, schedules
+from tfdsl import checks, gradients, indices
 
 # Terms of a sum on each level, the last also on all further ones. One width a level makes few
 # kernels, which a GPU is paid for with padding: 1.4 terms an edge on LightGCN's graphs.
@@ -112,8 +112,7 @@ class Propagation:
         gather: str = "float32",
         widths: tuple[int, ...] = WIDTHS,
     ) -> None:
-        if gather not in GATHERS:
-            raise ValueError(f"`gather` must be one of {', '.join(GATHERS)}; received {gather!r}.")
+        checks.choice("gather", gather, GATHERS)
         if not widths or min(widths) < 1 or widths[-1] < 2:
             raise ValueError(f"`widths` must be 1 or more, the last 2 or more; received {widths}.")
         indptr, columns = np.asarray(indptr), np.asarray(columns)
@@ -158,7 +157,7 @@ class Propagation:
         Raises:
             ValueError: x has another shape, or a number of layers below 0.
         """
-        x, layers = self._table(x), schedules.check_count("layers", layers, least=0)
+        x, layers = self._table(x), checks.count("layers", layers, least=0)
         place = indices.load(self._place)
         places = place if nodes is None else tf.gather(place, nodes)
 
@@ -238,7 +237,7 @@ def _sum(table: tf.Tensor, terms: tf.Tensor) -> tf.Tensor:
 
 
 def _check(indptr: np.ndarray, columns: np.ndarray) -> None:
-    n_nodes = schedules.check_count("nodes", len(indptr) - 1)
+    n_nodes = checks.count("nodes", len(indptr) - 1)
     kinds = {indptr.dtype.kind, columns.dtype.kind if len(columns) else "i"}
     if not kinds <= {"i", "u"} or indptr[0] or indptr[-1] != len(columns):
         rises = False
@@ -247,7 +246,7 @@ def _check(indptr: np.ndarray, columns: np.ndarray) -> None:
     if not rises:
         raise ValueError(
             f"`indptr` and `columns` must be integers, `indptr` rising from 0 to the number of "
-            f"entries, {len(columns)}; it goes from {indptr[0]} to {indptr[-1]}."
+            f"entries, {len(columns)}; received {indptr.dtype} {indptr} and {columns.dtype}."
         )
     if len(columns) and not 0 <= columns.min() <= columns.max() < n_nodes:
         raise ValueError(

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from tfdsl import checks
 from tfdsl.layers.masking import add_mask
 from tfdsl.layers.without_lora import WithoutLora
 
@@ -33,7 +34,7 @@ class SparseDense(WithoutLora, keras.layers.Dense):
 
     def __init__(self, *args: Any, sparse_bias: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.sparse_bias = sparse_bias
+        self.sparse_bias = checks.flag("sparse_bias", sparse_bias)
 
     def build(self, input_shape: Any) -> None:
         """Creates kernel, bias and masks for inputs of `input_shape`."""

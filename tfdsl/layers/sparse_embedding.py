@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfdsl.layers.masking import add_mask
 from tfdsl.layers.without_lora import WithoutLora
@@ -23,7 +24,7 @@ class SparseEmbedding(WithoutLora, keras.layers.Embedding):
         layer = tfdsl.layers.SparseEmbedding(input_dim=1000, output_dim=64)
 
     Raises:
-        ValueError: `lora_rank` is given.
+        ValueError: `lora_rank` is given, or `weights` of another shape.
 
     Input shape: (batch, ...) of integers below input_dim. Output shape: (batch, ..., output_dim).
     """
@@ -37,7 +38,13 @@ class SparseEmbedding(WithoutLora, keras.layers.Embedding):
         if weights is not None:
             # Not left to Embedding, which knows of one weight only.
             self.build()
-            self.embeddings.assign(weights[0] if isinstance(weights, list) else weights)
+            table = np.asarray(weights[0] if isinstance(weights, list) else weights)
+            if table.shape != self.embeddings.shape:
+                raise ValueError(
+                    f"`weights` must be a table of shape {self.embeddings.shape}; received shape "
+                    f"{table.shape}."
+                )
+            self.embeddings.assign(table)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates the table and its mask."""

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfdsl import schedules
+from tfdsl import checks
 from tfdsl.layers import PrunableMLP, SparseEmbedding
 
 
@@ -68,17 +68,16 @@ class DLRM(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.table_rows = schedules.check_counts("table_rows", table_rows)
+        self.table_rows = checks.counts("table_rows", table_rows)
         if not self.table_rows:
             raise ValueError("`table_rows` must name the ids of at least one field; received none.")
-        self.n_dense = schedules.check_count("n_dense", n_dense)
-        self.width = schedules.check_count("width", width)
-        if max_rows is not None:
-            schedules.check_count("max_rows", max_rows)
-        self.bottom = schedules.check_counts("bottom", bottom)
-        self.top = schedules.check_counts("top", top)
-        self.max_rows, self.sparse_tables = max_rows, sparse_tables
-        self.seed = schedules.check_count("seed", seed, least=0)
+        self.n_dense = n_dense = checks.count("n_dense", n_dense)
+        self.width = width = checks.count("width", width)
+        self.max_rows = max_rows if max_rows is None else checks.count("max_rows", max_rows)
+        self.bottom = checks.counts("bottom", bottom)
+        self.top = checks.counts("top", top)
+        self.sparse_tables = checks.flag("sparse_tables", sparse_tables)
+        self.seed = checks.seed(seed)
         self._rows = np.minimum(self.table_rows, max_rows or max(self.table_rows))
         self._starts = np.cumsum(self._rows) - self._rows
         # All tables are one, so that a batch is one look-up.

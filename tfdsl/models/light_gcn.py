@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfdsl import schedules
+from tfdsl import checks
 from tfdsl.csr import CSRMatrix, check_csr
 from tfdsl.layers import Propagation, SparseEmbedding
 from tfdsl.layers.propagation import GATHERS, bipartite
@@ -80,18 +80,16 @@ class LightGCN(RankingModel):
                 "LightGCN needs the interactions, its graph, as a scipy.sparse.csr_array "
                 f"[users, items]; received shape {shape}."
             )
-        self.n_users, self.n_items = (schedules.check_count("shape", n) for n in shape)
-        self.width = schedules.check_count("width", width)
-        self.n_layers = schedules.check_count("layers", layers, least=0)
-        if not regularization >= 0.0:
-            raise ValueError(f"`regularization` must be 0 or more; received {regularization!r}.")
-        if gather not in GATHERS:
-            raise ValueError(f"`gather` must be one of {', '.join(GATHERS)}; received {gather!r}.")
-        self.regularization, self.gather, self.seed = regularization, gather, seed
+        self.n_users, self.n_items = (checks.count("shape", n) for n in shape)
+        self.width = checks.count("width", width)
+        self.n_layers = checks.count("layers", layers, least=0)
+        self.regularization = checks.number("regularization", regularization, "[0, inf)")
+        self.gather = checks.choice("gather", gather, GATHERS)
+        self.seed = checks.seed(seed)
         self.nodes = SparseEmbedding(
             self.n_users + self.n_items,
-            width,
-            embeddings_initializer=keras.initializers.GlorotUniform(seed=seed),
+            self.width,
+            embeddings_initializer=keras.initializers.GlorotUniform(seed=self.seed),
             dtype=dtype,
             name="nodes",
         )

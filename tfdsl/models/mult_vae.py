@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfdsl import schedules
+from tfdsl import checks
 from tfdsl.layers import SparseDense
 from tfdsl.models import philox
 
@@ -70,16 +70,14 @@ class MultVAE(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        counts = {"n_items": n_items, "hidden": hidden, "latent": latent}
-        for argument, count in (counts | {"anneal_steps": anneal_steps}).items():
-            schedules.check_count(argument, count)
-        if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"`dropout` must be in [0, 1); received {dropout!r}.")
-        if not beta >= 0.0:
-            raise ValueError(f"`beta` must be 0 or more; received {beta!r}.")
-        self.n_items, self.hidden, self.latent = n_items, hidden, latent
-        self.dropout, self.beta, self.anneal_steps = dropout, beta, anneal_steps
-        self.sparse_bias, self.seed = sparse_bias, seed
+        self.n_items = n_items = checks.count("n_items", n_items)
+        self.hidden = hidden = checks.count("hidden", hidden)
+        self.latent = latent = checks.count("latent", latent)
+        self.dropout = checks.number("dropout", dropout, "[0, 1)")
+        self.beta = checks.number("beta", beta, "[0, inf)")
+        self.anneal_steps = checks.count("anneal_steps", anneal_steps)
+        self.sparse_bias = sparse_bias = checks.flag("sparse_bias", sparse_bias)
+        self.seed = seed = checks.seed(seed)
 
         def dense(units: int, place: int, name: str, activation: str | None = None) -> SparseDense:
             return SparseDense(

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfdsl import gradients, schedules
+from tfdsl import checks, gradients
 from tfdsl.layers import SparseEmbedding
 from tfdsl.models import philox
 from tfdsl.models.ranking import RankingModel, check_ids, check_pairs
@@ -55,21 +55,15 @@ class NeuMF(RankingModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        hidden, sparse = tuple(hidden), tuple(sparse)
-        counts = {"n_users": n_users, "n_items": n_items, "factors": factors}
-        for name, count in (counts | {"mlp_factors": mlp_factors}).items():
-            schedules.check_count(name, count)
-        for units in hidden:
-            schedules.check_count("hidden", units)
-        if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"`dropout` must be in [0, 1); received {dropout!r}.")
-        if not regularization >= 0.0:
-            raise ValueError(f"`regularization` must be 0 or more; received {regularization!r}.")
-        if not set(sparse) <= set(PARTS):
-            raise ValueError(f"`sparse` is any of {', '.join(PARTS)}; received {sparse!r}.")
-        self.n_users, self.n_items, self.dropout = n_users, n_items, dropout
-        self.factors, self.mlp_factors, self.hidden = factors, mlp_factors, hidden
-        self.regularization, self.sparse, self.seed = regularization, sparse, seed
+        self.n_users = n_users = checks.count("n_users", n_users)
+        self.n_items = n_items = checks.count("n_items", n_items)
+        self.factors = factors = checks.count("factors", factors)
+        self.mlp_factors = mlp_factors = checks.count("mlp_factors", mlp_factors)
+        self.hidden = hidden = checks.counts("hidden", hidden)
+        self.dropout = checks.number("dropout", dropout, "[0, 1)")
+        self.regularization = checks.number("regularization", regularization, "[0, inf)")
+        self.sparse = checks.choices("sparse", sparse, PARTS)
+        self.seed = checks.seed(seed)
         self.batches = self.add_weight(
             shape=(), initializer="zeros", dtype="int64", trainable=False, name="batches"
         )

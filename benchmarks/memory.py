@@ -1,0 +1,192 @@
+"""Memory of training: sparse beside dense, at its peak, and over 10,000 steps.
+
+    python -m benchmarks.memory --out=FILE
+
+Every figure is of a process of its own, less what TensorFlow takes for a model of one number. A
+peak is of --steps steps at the sizes of the papers' data (MultVAE at CiteULike's, LightGCN at
+Gowalla's, on a random graph of that many interactions, DLRM at Criteo Kaggle's, tables capped);
+growth is of a small MultVAE and a small DLRM, from step 1,000 to the end of 10,000. On a CPU it is
+the process's resident memory, on a GPU what TensorFlow has allocated there.
+"""
+
+import gc
+import json
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from scipy import sparse
+
+import tfdsl
+from data import catalog, criteo_figures
+from pipelines import command_line, environment
+from tfdsl import checks
+from tfdsl.models import DLRM, BPRLoss, LightGCN, MultinomialLikelihood, MultVAE
+
+_DENSITY, _INTERVAL = 0.1, 10
+_STEPS = flags.DEFINE_integer("steps", 40, "Steps up to a peak.", lower_bound=1)
+_LONG = flags.DEFINE_integer("long", 10_000, "Steps that are looked at for growth.")
+_KINDS = flags.DEFINE_list("kinds", None, "Which models (default: all).")
+_OUT = flags.DEFINE_string("out", None, "JSON file for the figures.")
+_WORKER = flags.DEFINE_string("worker", None, "Of this program's own processes: what it measures.")
+
+Batch = tuple[Any, Any]
+_RNG = np.random.default_rng(0)
+
+
+def _multvae(small: bool) -> tuple[keras.Model, Any, Batch]:
+    n_items = 200 if small else catalog.get("citeulike-t").counts["items"]
+    widths = {"hidden": 32, "latent": 8} if small else {}
+    rows = (_RNG.random((16, n_items)) < 0.02).astype("f4")
+    return MultVAE(n_items, **widths), MultinomialLikelihood(), (rows, rows)
+
+
+def _lightgcn(small: bool) -> tuple[keras.Model, Any, Batch]:
+    counts = catalog.get("gowalla").counts
+    shape, n = (counts["users"], counts["items"]), counts["train_interactions"]
+    pairs = _RNG.integers(0, shape, (n, 2))
+    ones = np.ones(n, np.float32)
+    graph = sparse.csr_array((ones, (pairs[:, 0], pairs[:, 1])), shape=shape)
+    users, items = (_RNG.integers(0, shape[0], 1024), _RNG.integers(0, shape[1], (1024, 2)))
+    labels = np.tile(np.float32([1, 0]), (1024, 1))
+    return LightGCN(graph), BPRLoss(), ((users, items), labels)
+
+
+def _dlrm(small: bool) -> tuple[keras.Model, Any, Batch]:
+    rows = criteo_figures.TABLE_ROWS
+    sizes: dict[str, Any] = {"max_rows": 100_000}
+    if small:
+        sizes = {"max_rows": 100, "bottom": (32,), "top": (32,), "width": 8}
+    dense = _RNG.normal(size=(128, 13)).astype("f4")
+    ids = _RNG.integers(0, 2**31 - 1, (128, len(rows)))
+    clicked = (_RNG.random((128, 1)) < 0.25).astype("f4")
+    model = DLRM(rows, sparse_tables=True, **sizes)
+    return model, keras.losses.BinaryCrossentropy(from_logits=True), ((dense, ids), clicked)
+
+
+_MODELS: dict[str, Callable[[bool], tuple[keras.Model, Any, Batch]]] = {
+    "multvae": _multvae,
+    "lightgcn": _lightgcn,
+    "dlrm": _dlrm,
+}
+
+
+def _amgp(total_steps: int) -> tfdsl.algorithms.NeuronPruning:
+    return tfdsl.AlternateGrowthPruning(0.5, total_steps=total_steps)
+
+
+def _dsl(total_steps: int, **kwargs: Any) -> tfdsl.DSL:
+    return tfdsl.DSL(_DENSITY, update_interval=_INTERVAL, total_steps=total_steps, **kwargs)
+
+
+_ALGORITHMS: dict[str, Callable[[int], Any]] = {
+    "dense": lambda total_steps: None,
+    "dsl": _dsl,
+    "dsl, gradients accumulated": lambda total_steps: _dsl(
+        total_steps, grow="accumulated_gradient"
+    ),
+    "amgp": _amgp,
+}
+
+
+def _resident(of: str = "VmRSS") -> int:
+    """Returns the bytes of this process that are in memory, or with "VmHWM" ever were."""
+    gc.collect()
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(of))
+
+
+def _used(peak: bool) -> int:
+    if tf.config.list_physical_devices("GPU"):
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak" if peak else "current"])
+    return _resident("VmHWM" if peak else "VmRSS")
+
+
+def _start() -> None:
+    """Has TensorFlow, Keras and XLA take what they take once."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile=True)
+    model.fit(np.ones((4, 1)), np.ones((4, 1)), verbose=0)
+
+
+def _work(kind: str, algorithm: str, long: bool) -> dict[str, float]:
+    environment.prepare()
+    n_steps = _LONG.value if long else _STEPS.value
+    _start()
+    before = _used(peak=True)
+    keras.utils.set_random_seed(0)
+    model, loss, batch = _MODELS[kind](long)
+    made = _ALGORITHMS[algorithm](n_steps)
+    inner = keras.optimizers.Adam()
+    optimizer = inner if made is None else tfdsl.SparseOptimizer(inner, made)
+    model.compile(optimizer, loss=loss, jit_compile=True)
+    data = tf.data.Dataset.from_tensors(batch).repeat(n_steps)
+    at: dict[str, float] = {}
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if long and (batch + 1) % (n_steps // 10) == 0:
+                at[str(batch + 1)] = _used(peak=False)
+
+    model.fit(data, epochs=1, verbose=0, callbacks=[Watch()])
+    return at if long else {"peak": _used(peak=True) - before}
+
+
+def _measure(kind: str, algorithm: str, long: bool) -> dict[str, float]:
+    """Returns what a process of its own has measured."""
+    words = [f"--worker={kind}/{algorithm}/{'long' if long else 'peak'}"]
+    words += [f"--steps={_STEPS.value}", f"--long={_LONG.value}"]
+    process = subprocess.run(
+        [sys.executable, "-m", "benchmarks.memory", *words], capture_output=True, text=True
+    )
+    if process.returncode:
+        raise RuntimeError(process.stderr[-2000:])
+    found: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
+    return found
+
+
+def main(argv: list[str]) -> None:
+    """Measures and prints."""
+    del argv
+    if _WORKER.value:
+        kind, algorithm, what = _WORKER.value.split("/")
+        print(json.dumps(_work(kind, algorithm, what == "long")))
+        return
+    kinds = checks.choices("kinds", _KINDS.value or list(_MODELS), _MODELS)
+    made = environment.describe()
+    print(f"{', '.join(made['gpus']) or made['processor']}, {made['cores']} cores", flush=True)
+    results: dict[str, Any] = {"peak": {}, "growth": {}}
+    for kind in kinds:
+        own = [name for name in _ALGORITHMS if name != "amgp" or kind == "dlrm"]
+        peaks = {name: _measure(kind, name, long=False)["peak"] for name in own}
+        results["peak"][kind] = peaks
+        for name, peak in peaks.items():
+            print(
+                f"{kind}, {name}: {peak / 1e6:.0f} MB at the peak, "
+                f"{peak / peaks['dense']:.2f} of dense",
+                flush=True,
+            )
+        for name in own if kind != "lightgcn" else []:
+            sizes = _measure(kind, name, long=True)
+            results["growth"].setdefault(kind, {})[name] = sizes
+            first, *_, last = sizes.values()
+            print(
+                f"{kind}, {name}: {(last - first) / 1e6:+.2f} MB from step {next(iter(sizes))} to "
+                f"{_LONG.value}",
+                flush=True,
+            )
+    if _OUT.value:
+        path = pathlib.Path(_OUT.value)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"results": results, "environment": made, "density": _DENSITY}
+        path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    command_line.run(main, "python -m benchmarks.memory --help")

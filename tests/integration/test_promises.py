@@ -1,0 +1,180 @@
+"""P1, P2, P3, P5 over drawn weights, algorithms, optimizers, gradients: special values, ties."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+from hypothesis import strategies as st
+from properties import examples, hold
+
+import tfdsl
+from tfdsl import distributions
+from tfdsl.layers import SparseDense, SparseEmbedding, mask_of
+
+STEPS = 8
+# Few values, so that ties are the rule: zeros, subnormals, what overflows when it is squared.
+FINITE = [0.0, -0.0, 0.0, 1e-45, -1e-40, 1e-3, 0.5, 0.5, -1.0, 2.0, -3e4]
+INNERS = {
+    "sgd": keras.optimizers.SGD,
+    "momentum": lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+    "adam": keras.optimizers.Adam,
+    "adagrad": keras.optimizers.Adagrad,
+    "adamw": lambda: keras.optimizers.AdamW(use_ema=True, global_clipnorm=0.5),
+    "two batches a step": lambda: keras.optimizers.Adam(gradient_accumulation_steps=2),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """What is trained, how, and on what.
+
+    `layers` has of each weight its layer's class and its shape; `spoilt` says of each step where
+    a gradient is not finite, (weight, entry, value), both counted round and round; or None.
+    """
+
+    layers: list
+    dtype: str
+    algorithm: type
+    density: float
+    arguments: dict
+    inner: str
+    seed: int
+    spoilt: list
+
+
+@st.composite
+def cases(draw):
+    sizes = st.integers(1, 9)
+    kinds = st.sampled_from([SparseDense, SparseDense, SparseEmbedding])
+    not_finite = st.sampled_from([np.nan, np.inf, -np.inf])
+    place = st.tuples(st.integers(0, 9), st.integers(0, 99), not_finite)
+    algorithm = draw(st.sampled_from([tfdsl.DSL, tfdsl.RigL, tfdsl.SET, tfdsl.StaticSparse]))
+    arguments = {
+        "distribution": draw(st.sampled_from(distributions.DISTRIBUTIONS)),
+        "init": draw(st.sampled_from(["exact", "magnitude"])),
+        "optimizer_state": draw(st.sampled_from(["keep", "mask", "reset"])),
+        "seed": draw(st.integers(0, 2**31 - 1)),
+    }
+    if algorithm is not tfdsl.StaticSparse:
+        grows = ["gradient", "accumulated_gradient", "random", "random_unfired"]
+        arguments |= {
+            "total_steps": STEPS,
+            "update_interval": draw(st.integers(1, 3)),
+            "update_ratio": draw(st.sampled_from([0.01, 0.3, 1.0])),
+            "drop": draw(st.sampled_from(["magnitude", "taylor"])),
+            "grow": draw(st.sampled_from(grows)),
+        }
+    return Case(
+        draw(st.lists(st.tuples(kinds, st.tuples(sizes, sizes)), min_size=1, max_size=3)),
+        draw(st.sampled_from(["float32", "float32", "float32", "float16", "bfloat16", "float64"])),
+        algorithm,
+        draw(st.sampled_from([0.001, 0.1, 0.25, 0.5, 0.9, 0.999])),
+        arguments,
+        draw(st.sampled_from(list(INNERS))),
+        draw(st.integers(0, 2**31 - 1)),
+        draw(st.lists(st.none() | place, min_size=STEPS, max_size=STEPS)),
+    )
+
+
+def weights_of(case):
+    weights = []
+    for kind, (rows, columns) in case.layers:
+        if kind is SparseDense:
+            layer = SparseDense(columns, use_bias=False, dtype=case.dtype)
+        else:
+            layer = SparseEmbedding(rows, columns, dtype=case.dtype)
+        layer.build((None, rows))
+        weights += layer.trainable_weights
+    return weights
+
+
+def gradients_of(case, step):
+    """A gradient for each weight: (rows that were looked up, or None for all; their values)."""
+    draw = np.random.default_rng([case.seed, step])
+    gradients = []
+    for kind, (rows, columns) in case.layers:
+        ids = draw.integers(0, rows, draw.integers(1, 9)) if kind is SparseEmbedding else None
+        values = draw.choice(FINITE, (rows if ids is None else len(ids), columns))
+        gradients.append((ids, values))
+    if case.spoilt[step] is not None:
+        weight, entry, value = case.spoilt[step]
+        values = gradients[weight % len(gradients)][1]
+        values.flat[entry % values.size] = value
+    return gradients
+
+
+def train(case, compiled):
+    """Yields, before the first step and after each, the weights, the optimizer, all values."""
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(case.seed)
+    weights = weights_of(case)
+    algorithm = case.algorithm(case.density, **case.arguments)
+    optimizer = tfdsl.SparseOptimizer(INNERS[case.inner](), algorithm)
+    optimizer.build(weights)
+    shapes = [tf.constant(w.shape, tf.int64) for w in weights]
+
+    def apply(ids, values):
+        gradients = [
+            v if i is None else tf.IndexedSlices(v, i, shape)
+            for i, v, shape in zip(ids, values, shapes, strict=True)
+        ]
+        optimizer.apply(gradients, weights)
+
+    step = tf.function(apply, reduce_retracing=True) if compiled else apply
+
+    def state():
+        every = [*weights, *(mask_of(w) for w in weights), *optimizer.variables]
+        return weights, optimizer, [v.value.numpy().copy() for v in every]
+
+    yield state()
+    for number in range(STEPS):
+        ids, values = zip(*gradients_of(case, number), strict=True)
+        step(
+            [None if one is None else tf.constant(one) for one in ids],
+            [tf.cast(one, case.dtype) for one in values],
+        )
+        yield state()
+
+
+def budgets(case):
+    """Numbers of active entries: of each weight, or of all together where the budget is global."""
+    shapes = [shape for _, shape in case.layers]
+    distribution = case.arguments["distribution"]
+    sizes = [rows * columns for rows, columns in shapes]
+    shares = distributions.densities(distribution, shapes, case.density)
+    if distribution == "global":
+        sizes, shares = [sum(sizes)], shares[:1]
+    pairs = zip(sizes, shares, strict=True)
+    return [int(distributions.budget(size, share)) for size, share in pairs]
+
+
+def same_bits(ours, theirs):
+    pairs = zip(ours, theirs, strict=True)
+    return [a.tobytes() == b.tobytes() for a, b in pairs]
+
+
+def keeps_its_promises(case):
+    expected, before = budgets(case), None
+    in_graph = train(case, compiled=True)
+    for number, (weights, optimizer, state) in enumerate(train(case, compiled=False)):
+        masks = [mask_of(weight).value.numpy() for weight in weights]
+        counts = [int(mask.sum()) for mask in masks]
+        if case.arguments["distribution"] == "global":
+            counts = [sum(counts)]
+        assert counts == expected  # P2
+        for weight, mask in zip(weights, masks, strict=True):
+            assert (weight.value.numpy()[~mask] == 0.0).all()  # P1
+        assert all(same_bits(state, next(in_graph)[2]))  # P3
+        if number and case.spoilt[number - 1] is not None and optimizer.sparse_weights:
+            names = [v.name for v in optimizer.variables]
+            of_optimizer = same_bits(before, state)[-len(names) :]
+            changed = [n for n, same in zip(names, of_optimizer, strict=True) if not same]
+            assert changed == ["skipped_steps"]  # P5
+            assert all(same_bits(before, state)[: -len(names)])
+        before = state
+
+
+@examples(5, 300)
+def test_every_step_keeps_the_promises(examples):
+    hold(keeps_its_promises, examples, case=cases())
