@@ -222,12 +222,13 @@ NOT_MADE = {
 
 
 def _cases(which):
-    for made, (_, arguments) in LIMITS.items():
-        for argument, values in arguments.items():
-            for value in values[which]:
-                yield pytest.param(
-                    made, argument, value, id=f"{made.__name__}-{argument}-{value!r}"[:80]
-                )
+    return [
+        # Numbered, since what some look like is another in every process.
+        pytest.param(made, argument, value, id=f"{made.__name__}-{argument}-{place}")
+        for made, (_, arguments) in LIMITS.items()
+        for argument, values in arguments.items()
+        for place, value in enumerate(values[which])
+    ]
 
 
 def _make(made, argument, value):
@@ -238,7 +239,7 @@ def _make(made, argument, value):
     return made
 
 
-@pytest.mark.parametrize(("made", "argument", "value"), list(_cases(0)))
+@pytest.mark.parametrize(("made", "argument", "value"), _cases(0))
 def test_what_fits_is_taken_and_written_down(made, argument, value):
     one = _make(made, argument, value)
     if hasattr(one, "get_config") and made is not models.LightGCN:
@@ -246,7 +247,7 @@ def test_what_fits_is_taken_and_written_down(made, argument, value):
         assert again.get_config() == one.get_config()
 
 
-@pytest.mark.parametrize(("made", "argument", "value"), list(_cases(1)))
+@pytest.mark.parametrize(("made", "argument", "value"), _cases(1))
 def test_what_does_not_fit_is_refused_by_its_name_and_value(made, argument, value):
     with pytest.raises(ValueError) as error:
         _make(made, argument, value)
