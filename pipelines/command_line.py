@@ -7,7 +7,6 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 
 from data.errors import DataError
-from tfdsl import checks
 
 
 def run(main: Callable[[list[str]], None], help_command: str) -> NoReturn:
@@ -54,6 +53,9 @@ def settings(given: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any
     Raises:
         ValueError: no such name, or a value of another type.
     """
+    # Here, because TensorFlow comes with it, and most mistakes are found before that is there.
+    from tfdsl import checks
+
     values = {}
     for text in given:
         name, _, value = text.partition("=")

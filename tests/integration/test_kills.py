@@ -105,7 +105,7 @@ def killed_and_ended(runner, model, seed, folder):
 
 
 def test_a_killed_run_ends_with_the_same_bits(runner, tmp_path):
-    killed_and_ended(runner, "lightgcn", 0, tmp_path)
+    killed_and_ended(runner, "fit of dsl", 0, tmp_path)
 
 
 @pytest.mark.slow

@@ -175,6 +175,6 @@ def keeps_its_promises(case):
         before = state
 
 
-@examples(5, 300)
+@examples(3, 300)
 def test_every_step_keeps_the_promises(examples):
     hold(keeps_its_promises, examples, case=cases())

@@ -251,7 +251,7 @@ def test_a_narrow_model_has_the_parameters_of_a_sparse_one(tmp_path, model):
     assert total["narrow"] == pytest.approx(total["static"], rel=0.02)
 
 
-@pytest.mark.parametrize("model", RANKING)
+@pytest.mark.parametrize("model", [pytest.param("neumf", marks=pytest.mark.slow), "lightgcn"])
 def test_the_published_protocol_runs_with_all_its_quirks(tmp_path, model):
     quirks = protocols.of_model(model)
     config = dataclasses.replace(

@@ -239,7 +239,7 @@ def test_mutated_clicks_are_refused_or_read_as_they_stand(examples, written):
     hold(refuses_or_reads, examples, changes=mutations, bad_share=shares)
 
 
-@examples(50, 3000)
+@examples(30, 3000)
 def test_a_mutated_cache_of_clicks_is_made_again_or_refused(examples, written):
     lines = criteo_lines.random_lines(20)
     folder = written(lines)

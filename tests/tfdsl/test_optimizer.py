@@ -62,7 +62,12 @@ def watched(mode, precision):
 # ---- P1, P2, P3 -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+SLOW = "mixed_bfloat16"  # as the other mixed one, but that the loss is not scaled
+
+
+@pytest.mark.parametrize(
+    "precision", [pytest.param(p, marks=[pytest.mark.slow] * (p == SLOW)) for p in PRECISIONS]
+)
 @pytest.mark.parametrize("mode", MODES)
 def test_every_step_leaves_weights_sparse_and_the_budget_exact(mode, precision):
     run = watched(mode, precision)

@@ -55,6 +55,7 @@ def test_a_run_resumed_from_a_tensorflow_checkpoint_ends_with_the_same_bits(inte
     assert_equal(everything(model), interrupted.at_12)
 
 
+@pytest.mark.slow  # tests/integration/test_kills.py kills one in a graph
 def test_a_run_that_was_killed_and_backed_up_ends_with_the_same_bits(tmp_path):
     class Killed(Exception):
         pass
