@@ -28,7 +28,8 @@ def test_entry_says_where_it_is_from_and_how_it_is_checked(name):
         assert text.strip()
     assert entry.homepage.startswith("https://")
     assert entry.url is None or entry.url.startswith("https://")
-    assert entry.sha256 is None or re.fullmatch("[0-9a-f]{64}", entry.sha256)
+    for digest in (entry.sha256, entry.content_sha256):
+        assert digest is None or re.fullmatch("[0-9a-f]{64}", digest)
 
 
 @pytest.mark.parametrize("name", sorted(catalog.CATALOG))

@@ -6,6 +6,7 @@ import json
 
 import keras
 import pytest
+import tensorflow as tf
 
 import tfdsl
 from data import synthetic
@@ -141,6 +142,16 @@ def test_a_run_folder_whose_files_changed_is_refused_by_the_file(tmp_path, name)
     (tmp_path / name).write_text(content.replace("0.", "1.", 1))
     with pytest.raises(DataError, match=rf"{name} is damaged or was changed; remove it"):
         train.run(CONFIG, tmp_path)
+
+
+def test_damaged_rows_of_a_cache_are_one_line_with_the_remedy(tmp_path, monkeypatch):
+    def broken(task, model, state):
+        raise tf.errors.DataLossError(None, None, "corrupted record at 12\nDetected at node")
+
+    monkeypatch.setattr(TASKS["multvae"], "train", broken)
+    message = r"cache is damaged \(corrupted record at 12\); delete the folder 'cache' [^\n]*$"
+    with pytest.raises(DataError, match=message):
+        train.run(CONFIG, tmp_path / "run")
 
 
 def test_a_table_is_written_with_its_picture(tmp_path, monkeypatch):
