@@ -2,11 +2,13 @@
 
     python -m benchmarks.memory --out=FILE
 
-Every figure is of a process of its own, less what TensorFlow takes for a model of one number. A
-peak is of --steps steps at the sizes of the papers' data (MultVAE at CiteULike's, LightGCN at
-Gowalla's, on a random graph of that many interactions, DLRM at Criteo Kaggle's, tables capped);
-growth is of a small MultVAE and a small DLRM, from step 1,000 to the end of 10,000. On a CPU it is
-the process's resident memory, on a GPU what TensorFlow has allocated there.
+Every figure is of a process of its own. A peak is of --steps steps at the sizes of the papers'
+data (MultVAE at CiteULike's, LightGCN at Gowalla's, on a random graph of that many interactions,
+DLRM at Criteo Kaggle's, tables capped), less "fixed", the peak of a small model of the same kind
+trained in the same way, which is what TensorFlow and the compiled step take at any size. Growth is
+of the small models, from the first tenth of --long steps to the last. Dense is the same model with
+an optimizer that is not sparse; its masks, a byte a weight, are there and all true. On a CPU memory
+is the process's resident memory, on a GPU what TensorFlow has allocated there.
 """
 
 import gc
@@ -50,6 +52,8 @@ def _multvae(small: bool) -> tuple[keras.Model, Any, Batch]:
 def _lightgcn(small: bool) -> tuple[keras.Model, Any, Batch]:
     counts = catalog.get("gowalla").counts
     shape, n = (counts["users"], counts["items"]), counts["train_interactions"]
+    if small:
+        shape, n = (100, 200), 2_000
     pairs = _RNG.integers(0, shape, (n, 2))
     ones = np.ones(n, np.float32)
     graph = sparse.csr_array((ones, (pairs[:, 0], pairs[:, 1])), shape=shape)
@@ -108,20 +112,11 @@ def _used(peak: bool) -> int:
     return _resident("VmHWM" if peak else "VmRSS")
 
 
-def _start() -> None:
-    """Has TensorFlow, Keras and XLA take what they take once."""
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse", jit_compile=True)
-    model.fit(np.ones((4, 1)), np.ones((4, 1)), verbose=0)
-
-
-def _work(kind: str, algorithm: str, long: bool) -> dict[str, float]:
+def _work(kind: str, algorithm: str, what: str) -> dict[str, float]:
     environment.prepare()
-    n_steps = _LONG.value if long else _STEPS.value
-    _start()
-    before = _used(peak=True)
+    n_steps = _LONG.value if what == "growth" else _STEPS.value
     keras.utils.set_random_seed(0)
-    model, loss, batch = _MODELS[kind](long)
+    model, loss, batch = _MODELS[kind](what != "peak")
     made = _ALGORITHMS[algorithm](n_steps)
     inner = keras.optimizers.Adam()
     optimizer = inner if made is None else tfdsl.SparseOptimizer(inner, made)
@@ -131,16 +126,16 @@ def _work(kind: str, algorithm: str, long: bool) -> dict[str, float]:
 
     class Watch(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            if long and (batch + 1) % (n_steps // 10) == 0:
+            if (batch + 1) % (n_steps // 10) == 0:
                 at[str(batch + 1)] = _used(peak=False)
 
-    model.fit(data, epochs=1, verbose=0, callbacks=[Watch()])
-    return at if long else {"peak": _used(peak=True) - before}
+    model.fit(data, epochs=1, verbose=0, callbacks=[Watch()] if what == "growth" else [])
+    return at if what == "growth" else {"peak": _used(peak=True)}
 
 
-def _measure(kind: str, algorithm: str, long: bool) -> dict[str, float]:
+def _measure(kind: str, algorithm: str, what: str) -> dict[str, float]:
     """Returns what a process of its own has measured."""
-    words = [f"--worker={kind}/{algorithm}/{'long' if long else 'peak'}"]
+    words = [f"--worker={kind}/{algorithm}/{what}"]
     words += [f"--steps={_STEPS.value}", f"--long={_LONG.value}"]
     process = subprocess.run(
         [sys.executable, "-m", "benchmarks.memory", *words], capture_output=True, text=True
@@ -151,36 +146,37 @@ def _measure(kind: str, algorithm: str, long: bool) -> dict[str, float]:
     return found
 
 
+def _report(kind: str, algorithm: str, dense: float | None) -> dict[str, Any]:
+    """Measures one way of training and prints it beside the `dense` peak, if not that itself."""
+    fixed = _measure(kind, algorithm, "fixed")["peak"]
+    peak = _measure(kind, algorithm, "peak")["peak"] - fixed
+    sizes = _measure(kind, algorithm, "growth")
+    first, *_, last = sizes.values()
+    print(
+        f"{kind}, {algorithm}: {peak / 1e6:.0f} MB at the peak, {peak / (dense or peak):.2f} of "
+        f"dense, and {fixed / 1e6:.0f} MB at any size; {(last - first) / 1e6:+.2f} MB from step "
+        f"{next(iter(sizes))} to {_LONG.value}",
+        flush=True,
+    )
+    return {"peak": peak, "fixed": fixed, "growth": sizes}
+
+
 def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
     if _WORKER.value:
-        kind, algorithm, what = _WORKER.value.split("/")
-        print(json.dumps(_work(kind, algorithm, what == "long")))
+        print(json.dumps(_work(*_WORKER.value.split("/"))))
         return
     kinds = checks.choices("kinds", _KINDS.value or list(_MODELS), _MODELS)
     made = environment.describe()
     print(f"{', '.join(made['gpus']) or made['processor']}, {made['cores']} cores", flush=True)
-    results: dict[str, Any] = {"peak": {}, "growth": {}}
+    results: dict[str, dict[str, Any]] = {}
     for kind in kinds:
-        own = [name for name in _ALGORITHMS if name != "amgp" or kind == "dlrm"]
-        peaks = {name: _measure(kind, name, long=False)["peak"] for name in own}
-        results["peak"][kind] = peaks
-        for name, peak in peaks.items():
-            print(
-                f"{kind}, {name}: {peak / 1e6:.0f} MB at the peak, "
-                f"{peak / peaks['dense']:.2f} of dense",
-                flush=True,
-            )
-        for name in own if kind != "lightgcn" else []:
-            sizes = _measure(kind, name, long=True)
-            results["growth"].setdefault(kind, {})[name] = sizes
-            first, *_, last = sizes.values()
-            print(
-                f"{kind}, {name}: {(last - first) / 1e6:+.2f} MB from step {next(iter(sizes))} to "
-                f"{_LONG.value}",
-                flush=True,
-            )
+        results[kind] = {}
+        for name in _ALGORITHMS:
+            if name != "amgp" or kind == "dlrm":
+                dense = results[kind].get("dense", {}).get("peak")
+                results[kind][name] = _report(kind, name, dense)
     if _OUT.value:
         path = pathlib.Path(_OUT.value)
         path.parent.mkdir(parents=True, exist_ok=True)

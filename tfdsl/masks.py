@@ -94,7 +94,8 @@ def _highest(scores: Tensor, among: Tensor, k: Tensor | int, seed: Tensor) -> Te
     """Returns exactly the k highest entries of `among`; all of them where there are fewer."""
     # Bit patterns of non-negative floats have the floats' order. Key 0 means "not eligible".
     bits = scores if scores.dtype == tf.uint32 else _float_bits(scores)
-    keys = tf.where(among, bits + _u32(1), _u32(0))
+    shape = tuple(bits.shape)
+    keys = _in_lanes(tf.where(among, bits + _u32(1), _u32(0)))
     k = tf.maximum(tf.cast(k, tf.int32), 0)
     cut = _find_cut(keys, k)
     missing = k - cut.n_above
@@ -103,13 +104,13 @@ def _highest(scores: Tensor, among: Tensor, k: Tensor | int, seed: Tensor) -> Te
         ties = keys == cut.key  # eligible ones: no cut is 0
         # The keys of the draw are distinct, so that one entry at most stands at the second cut.
         # One key may be 0, which is above no cut: where all ties are wanted nothing is drawn.
-        draw = tf.where(ties, _distinct_keys(tuple(keys.shape), fork(seed, 1)), _u32(0))
-        n_ties = count(ties)
+        draw = tf.where(ties, _in_lanes(_distinct_keys(shape, fork(seed, 1))), _u32(0))
         second = _find_cut(draw, missing)
         drawn = (draw > second.key) | ((draw == second.key) & (second.n_above < missing))
-        return (keys > cut.key) | tf.where(missing < n_ties, drawn, ties)
+        return (keys > cut.key) | tf.where(missing < _count_true(ties), drawn, ties)
 
-    return tf.cond(missing > 0, settle_ties, lambda: keys > cut.key)
+    chosen = tf.cond(missing > 0, settle_ties, lambda: keys > cut.key)
+    return tf.reshape(tf.reshape(chosen, [-1])[: math.prod(shape)], shape)
 
 
 class _Cut(NamedTuple):
@@ -119,18 +120,17 @@ class _Cut(NamedTuple):
     n_above: Tensor
 
 
-def _find_cut(keys: Tensor, k: Tensor) -> _Cut:
-    """Finds the cut for the k highest of the keys by counting, without a sort.
+def _find_cut(lanes: Tensor, k: Tensor) -> _Cut:
+    """Finds the cut for the k highest of the keys in `lanes` by counting, without a sort.
 
     A bracket (low, high] around the k-th highest key shrinks by interpolation on the counts
     (some ten counts, where keys are spread evenly) and by bisection (never more than 32 more).
     On large tensors the first two probes are a sample's quantiles. The result does not depend on
     the path taken.
     """
-    low, n_low = _u32(0), tf.size(keys)
+    low, n_low = _u32(0), tf.size(lanes)
     high, n_high = _u32(0xFFFFFFFF), tf.constant(0)
-    probes = _sample_probes(keys, k)
-    lanes = _in_lanes(keys)
+    probes = _sample_probes(lanes, k)
 
     def going(turn: Tensor, low: Tensor, high: Tensor, n_low: Tensor, n_high: Tensor) -> Tensor:
         return (n_high < k) & (high - low > _u32(1))
