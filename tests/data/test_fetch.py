@@ -224,7 +224,8 @@ def test_processes_that_fetch_at_once_all_get_the_whole(cache, serve):
     for process in fetching:
         process.stdin.write(b"\n")
         process.stdin.flush()
-    assert [process.communicate(timeout=60)[0] for process in fetching] == [RATINGS] * 4
+    # Keras tells of a download before.
+    assert all(process.communicate(timeout=60)[0].endswith(RATINGS) for process in fetching)
     assert [path.name for path in cache.iterdir()] == ["toy"]
 
 

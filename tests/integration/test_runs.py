@@ -84,6 +84,7 @@ def _assert_same(parts, whole, folder):
     assert not (folder / "parts" / "checkpoint").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path):
     whole = train.run(CONFIG, tmp_path / "whole")
     # After an epoch that has a row but no checkpoint: it is made again.

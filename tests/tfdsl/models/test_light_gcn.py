@@ -76,6 +76,7 @@ def test_it_learns_on_a_constant_budget():
     assert better[had[:, :, None] & ~had[:, None, :]].mean() > 0.8
 
 
+@pytest.mark.slow
 def test_host_and_device_sampling_train_the_same():
     (host, host_loss), (device, device_loss) = (trained(sampling=s) for s in ("host", "device"))
     assert host_loss == device_loss

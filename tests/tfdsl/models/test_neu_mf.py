@@ -83,10 +83,10 @@ def test_regularization_adds_the_squares_of_the_rows_in_use_in_training():
 
 
 @pytest.mark.parametrize(
-    "sparse_parts", [pytest.param(("mlp",), marks=pytest.mark.slow), ("gmf", "mlp")]
+    "sparse_parts", [("mlp",), pytest.param(("gmf", "mlp"), marks=pytest.mark.slow)]
 )
 def test_it_learns_on_a_constant_budget(sparse_parts):
-    model = trained(250, xla=len(sparse_parts) > 1, sparse=sparse_parts, hidden=(8,))
+    model = trained(250, xla=True, sparse=sparse_parts, hidden=(8,))
     masks = [mask_of(w) for w in model.trainable_weights if mask_of(w) is not None]
     assert len(masks) == 2 * len(sparse_parts)
     assert all(m.numpy().sum() == round(0.25 * m.numpy().size) for m in masks)
@@ -122,6 +122,7 @@ def test_adam_sees_the_whole_gradient_of_a_row_that_a_batch_has_often():
     np.testing.assert_allclose(second, 0.001 * np.square(gradient), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_saved_model_goes_on_with_the_same_bits(tmp_path):
     model = trained(hidden=(8,))
     model.save(tmp_path / "model.keras")
