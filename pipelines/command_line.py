@@ -47,7 +47,9 @@ def quirks(given: list[str] | None) -> tuple[str, ...] | None:
     return None if given is None else tuple(quirk for quirk in given if quirk)
 
 
-def settings(given: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+def settings(
+    given: Sequence[str], defaults: Mapping[str, Any], flag: str = "settings"
+) -> dict[str, Any]:
     """Returns the value of a --settings flag, NAME=VALUE each, as the defaults' types.
 
     Raises:
@@ -59,7 +61,7 @@ def settings(given: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any
     values = {}
     for text in given:
         name, _, value = text.partition("=")
-        checks.choice("settings", name, defaults)
+        checks.choice(flag, name, defaults)
         kind = type(defaults[name])
         try:
             values[name] = kind(value)

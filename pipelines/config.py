@@ -11,7 +11,7 @@ import keras
 
 import tfdsl
 from pipelines import protocols
-from pipelines.algorithms import ALGORITHMS, DENSE, MASKS, NEURONS
+from pipelines.algorithms import ALGORITHMS, DENSE, MASKS, NEURONS, check_settings
 from tfdsl import checks
 from tfdsl.algorithms.base import OPTIMIZER_STATES
 from tfdsl.distributions import DISTRIBUTIONS
@@ -80,6 +80,8 @@ class RunConfig:
         optimizer_state: what becomes of moments; see `tfdsl.algorithms.Algorithm`. "keep" is the
             quirk "warm_moments". Without a meaning for "dense".
         distribution: how the budget is shared among tensors.
+        algorithm_settings: what the algorithm does otherwise than by itself; see
+            `pipelines.algorithms.ALGORITHM_SETTINGS`.
         evaluate_every: epochs between two evaluations on the validation part (DLRM: no meaning,
             as no epoch is chosen).
         protocol: "clean" or "published".
@@ -103,6 +105,7 @@ class RunConfig:
     update_interval: int = 100
     optimizer_state: str = "reset"
     distribution: str = "uniform"
+    algorithm_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     evaluate_every: int = 5
     protocol: str = "clean"
     quirks: tuple[str, ...] = ()
@@ -123,6 +126,7 @@ class RunConfig:
             checks.number("final_learning_rate", self.final_learning_rate, most)
         checks.number("density", self.density, "(0, 1]")
         checks.choice("algorithm", self.algorithm, (*DENSE, *ALGORITHMS))
+        check_settings(self.algorithm, self.algorithm_settings)
         checks.choice("optimizer_state", self.optimizer_state, OPTIMIZER_STATES)
         checks.choice("distribution", self.distribution, DISTRIBUTIONS)
         if (self.algorithm == "dense") != (self.density == 1.0):

@@ -20,7 +20,7 @@ from absl import app, flags
 import tfdsl
 from data.errors import DataError
 from pipelines import command_line, environment, files, protocols
-from pipelines.algorithms import ALGORITHMS, DENSE
+from pipelines.algorithms import ALGORITHM_SETTINGS, ALGORITHMS, DENSE, DYNAMIC
 from pipelines.config import DISTRIBUTIONS, OPTIMIZER_STATES, SETTINGS, RunConfig
 from pipelines.run_state import RunState
 from pipelines.tasks import TASKS
@@ -96,6 +96,11 @@ _FLAGS = {
     ),
     "distribution": (flags.DEFINE_string, "uniform", f"{', '.join(DISTRIBUTIONS)}."),
     "settings": (flags.DEFINE_list, [], "The model's own, such as width=32,layers=2."),
+    "algorithm_settings": (
+        flags.DEFINE_list,
+        [],
+        f"Of {', '.join(DYNAMIC)}, such as grow=random: {', '.join(ALGORITHM_SETTINGS)}.",
+    ),
     "evaluate_every": (flags.DEFINE_integer, 5, "Epochs between two evaluations."),
     "seed": (flags.DEFINE_integer, 0, "Seed of everything random."),
     "protocol": (flags.DEFINE_string, "clean", f"{', '.join(protocols.PROTOCOLS)}."),
@@ -116,6 +121,9 @@ def main(arguments: list[str]) -> None:
     checks.choice("model", values["model"], TASKS)
     values["quirks"] = protocols.active(values["protocol"], given, values["model"])
     values["settings"] = command_line.settings(values["settings"], SETTINGS[values["model"]])
+    values["algorithm_settings"] = command_line.settings(
+        values["algorithm_settings"], ALGORITHM_SETTINGS, "algorithm_settings"
+    )
     values["optimizer_state"] = values["optimizer_state"] or protocols.optimizer_state(
         values["quirks"]
     )

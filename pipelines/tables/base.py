@@ -9,6 +9,10 @@ from pipelines.config import RunConfig
 from tfdsl import checks
 
 BUDGETS = ("short", "long", "full")
+_DENSITIES = (0.8, 0.5, 0.3, 0.2, 0.1, 0.05)
+_METHODS = ("dsl", "rigl", "set", "static", "gradual", "oneshot", "narrow")
+# Of the tables with masks: algorithm and density of each row.
+CASES = [("dense", 1.0), *((method, density) for density in _DENSITIES for method in _METHODS)]
 
 
 @dataclasses.dataclass(frozen=True)

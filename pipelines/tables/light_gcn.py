@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipelines.config import RunConfig
-from pipelines.tables.base import Options, Table
+from pipelines.tables.base import CASES, Options, Table
 
 _BUDGETS: dict[str, dict[str, Any]] = {
     "short": {
@@ -42,9 +42,7 @@ _NOTES = (
 
 def _table(data: str, title: str) -> Table:
     def grid(options: Options) -> list[RunConfig]:
-        algorithms = ("dsl", "set", "static", "narrow")
-        cases = [("dense", 1.0), *((a, d) for d in (0.5, 0.2, 0.1) for a in algorithms)]
-        return options.grid("lightgcn", cases, data=data, **_BUDGETS[options.budget])
+        return options.grid("lightgcn", CASES, data=data, **_BUDGETS[options.budget])
 
     metrics = ("recall@20", "ndcg@20", "recall@50", "ndcg@50")
     name, title = f"lightgcn-{data}", f"LightGCN, {title}, full ranking"

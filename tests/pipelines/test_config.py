@@ -4,7 +4,7 @@ import keras
 import pytest
 
 import tfdsl
-from pipelines.algorithms import MASKS, NEURONS
+from pipelines.algorithms import DYNAMIC, MASKS, NEURONS
 from pipelines.config import SETTINGS, RunConfig
 from pipelines.tasks import TASKS
 
@@ -14,7 +14,7 @@ CONFIG = RunConfig(data="synthetic", model="multvae", algorithm="dsl", density=0
 def test_every_field_changes_the_key():
     other = {"data": "ml-1m", "density": 0.2, "algorithm": "set", "protocol": "published"}
     other |= {"optimizer_state": "keep", "distribution": "erk", "final_learning_rate": 1e-4}
-    other |= {"settings": {"anneal_steps": 7}}
+    other |= {"settings": {"anneal_steps": 7}, "algorithm_settings": {"grow": "random"}}
     keys = {CONFIG.key}
     for field in dataclasses.fields(CONFIG):
         if field.name in ("quirks", "model"):  # no other will do alone
@@ -50,6 +50,40 @@ def test_settings_that_are_not_given_are_filled_in():
     config = RunConfig("gowalla", "lightgcn", "dsl", 0.1, settings={"width": 32})
     assert config.settings == SETTINGS["lightgcn"] | {"width": 32}
     assert config == dataclasses.replace(config, settings=SETTINGS["lightgcn"] | {"width": 32})
+
+
+def test_settings_of_the_algorithm_are_run():
+    given = {"drop": "taylor", "grow": "random", "update_ratio": 0.2, "update_share": 0.75}
+    made = dataclasses.replace(CONFIG, algorithm_settings=given).optimizer(1000).algorithm
+    assert (made.drop, made.grow, made.updates.end) == ("taylor", "random", 750)
+    assert made.ratio.get_config() == {"initial": 0.2, "final": 0.005, "end": 1000, "begin": 0}
+
+
+@pytest.mark.parametrize(
+    ("annealing", "halfway"), [("constant", 0.3), ("linear", 0.1525), ("cosine", 0.1525)]
+)
+@pytest.mark.parametrize("algorithm", DYNAMIC)
+def test_the_update_ratio_goes_as_the_setting_says(algorithm, annealing, halfway):
+    given = {"update_ratio": 0.3, "annealing": annealing}
+    config = dataclasses.replace(CONFIG, algorithm=algorithm, algorithm_settings=given)
+    ratio = config.optimizer(1000).algorithm.ratio
+    assert [float(ratio(step)) for step in (0, 500)] == pytest.approx([0.3, halfway])
+    assert (float(ratio(250)) == pytest.approx(0.22625)) == (annealing == "linear")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "given", "message"),
+    [
+        ("static", {"grow": "random"}, "`algorithm_settings` are of dsl, set, rigl; .* 'static'"),
+        ("dsl", {"growth": 1}, "`algorithm_settings` must be one of drop, .* received 'growth'"),
+        ("dsl", {"grow": "best"}, "`grow` must be one of gradient, .* received 'best'"),
+        ("dsl", {"annealing": "sine"}, "`annealing` must be one of constant.* received 'sine'"),
+        ("dsl", {"update_share": 0}, "`update_share` .* received 0"),
+    ],
+)
+def test_wrong_settings_of_the_algorithm_are_refused(algorithm, given, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(CONFIG, algorithm=algorithm, algorithm_settings=given)
 
 
 def test_the_learning_rate_falls_along_a_cosine():

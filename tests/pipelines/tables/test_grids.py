@@ -23,8 +23,9 @@ def test_every_density_has_all_algorithms_and_a_narrow_model(name):
     by_density = {}
     for config in grid[1:]:
         by_density.setdefault(config.density, set()).add(config.algorithm)
-    assert list(by_density) == [0.5, 0.2, 0.1]
-    assert all(algorithms >= {"dsl", "static", "narrow"} for algorithms in by_density.values())
+    assert list(by_density) == [0.8, 0.5, 0.3, 0.2, 0.1, 0.05]
+    whole = {"dsl", "rigl", "set", "static", "gradual", "oneshot", "narrow"}
+    assert all(algorithms == whole for algorithms in by_density.values())
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -52,7 +53,11 @@ def test_rows_can_be_left_out(name):
     ("name", "options", "line"),
     [
         ("multvae-ml1m", Options("long"), "`budget` must be one of short, full; received 'long'."),
-        ("neumf-ml1m", Options(algorithms=("dls",)), "`algorithms` must be one of dense, dsl, set"),
+        (
+            "neumf-ml1m",
+            Options(algorithms=("dls",)),
+            "`algorithms` must be one of dense, dsl, rigl, set",
+        ),
         ("neumf-ml1m", Options(algorithms=()), "`algorithms` must be some of dense, dsl, .* none"),
         ("neumf", Options(), "`table` must be one of multvae-synthetic"),
     ],
