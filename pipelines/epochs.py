@@ -5,11 +5,15 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from pipelines.command_line import say
 from pipelines.config import RunConfig
 from pipelines.run_state import RunState
+from tfdsl import distributions, schedules
+from tfdsl.algorithms import NeuronPruning
+from tfdsl.report import sparse_optimizer_of
 
 
 class EpochTask(Protocol):
@@ -58,6 +62,8 @@ class EpochTask(Protocol):
 class Progress(keras.callbacks.Callback):
     """Writes a row an epoch; evaluates every few epochs, keeps the best and saves the state.
 
+    The best is one of those at the run's own density: see `is_as_sparse_as_it_will_be`.
+
     Args:
         config: the run.
         state: the run's; what it has of an interrupted run is taken up.
@@ -94,7 +100,8 @@ class Progress(keras.callbacks.Callback):
         if evaluated:
             validation = self.evaluate("validation")
             row |= validation
-            self._select(done, validation)
+            if is_as_sparse_as_it_will_be(self.model) or done == self.config.epochs:
+                self._select(done, validation)
         self.state.write_rows()
         if evaluated:
             # After the rows: whoever goes on from a checkpoint finds those before it written.
@@ -103,7 +110,7 @@ class Progress(keras.callbacks.Callback):
             say(
                 f"{self.config.key}: epoch {done}/{self.config.epochs}, loss {logs['loss']:.4g}, "
                 f"validation {self.select} {validation[self.select]:.4f} "
-                f"(best {self.best['epoch']}), {self.state.seconds:.0f} s"
+                f"(best {self.best.get('epoch', 'not yet')}), {self.state.seconds:.0f} s"
             )
 
     def _select(self, epoch: int, validation: dict[str, float]) -> None:
@@ -111,3 +118,20 @@ class Progress(keras.callbacks.Callback):
             # Test users are looked at when validation says so; nothing is chosen by them.
             test = self.evaluate("test")
             self.best = {"epoch": epoch, "validation": validation, "test": test}
+
+
+def is_as_sparse_as_it_will_be(model: keras.Model) -> bool:
+    """Says whether the masks have come down to the density the algorithm ends at.
+
+    What prunes on the way has the metrics of a denser model until then, which are not its own.
+    """
+    optimizer = sparse_optimizer_of(model)
+    if optimizer is None or isinstance(optimizer.algorithm, NeuronPruning):
+        return True
+    if isinstance(optimizer.algorithm.density, schedules.Constant):
+        return True
+    weights = optimizer.sparse_weights
+    active = sum(int(np.count_nonzero(sparse.mask.numpy())) for sparse in weights)
+    budgets = [distributions.budget(sparse.mask.numpy().size, sparse.density) for sparse in weights]
+    # A global budget is rounded once, these are rounded weight by weight.
+    return active <= sum(int(budget) for budget in budgets) + len(weights)

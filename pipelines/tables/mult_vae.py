@@ -5,9 +5,9 @@ from typing import Any
 from pipelines.config import RunConfig
 from pipelines.tables.base import CASES, Options, Table
 
-# "short" fits a run into two or three minutes on two cores, also slow ones: most of a step is Adam's,
-# whatever the batch, so the batch is large. With DSL at density 0.1 and three seeds, batches of 32,
-# more epochs and higher learning rates moved validation NDCG by less than the seeds did.
+# "short" fits a run into two or three minutes on two cores, also slow ones: most of a step is
+# Adam's, whatever the batch, so the batch is large. With DSL at density 0.1 and three seeds,
+# batches of 32, more epochs and higher learning rates moved validation NDCG by less than seeds did.
 _SHORT = {
     "epochs": 50,
     "batch_size": 64,

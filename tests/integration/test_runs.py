@@ -18,6 +18,7 @@ from pipelines.reproduce import make_table
 from pipelines.tables import TABLES, Options, Table
 from pipelines.tasks import TASKS, light_gcn, mult_vae, neu_mf
 
+SLOW = pytest.mark.slow
 CONFIG = RunConfig(
     data="tiny",
     model="multvae",
@@ -105,6 +106,32 @@ def test_every_epoch_has_a_row_and_a_run_without_a_checkpoint_begins_again(tmp_p
     _run_until(1, config, tmp_path / "parts")
     assert {p.name for p in (tmp_path / "parts").iterdir()} == {"config.json", "metrics.csv"}
     _assert_same(train.run(config, tmp_path / "parts"), whole, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "distribution", "first"),
+    [
+        pytest.param("dense", "uniform", 1, marks=SLOW),
+        pytest.param("static", "global", 1, marks=SLOW),
+        pytest.param("oneshot", "global", 2, marks=SLOW),
+        pytest.param("gradual", "global", 3, marks=SLOW),
+        ("gradual", "uniform", 3),
+    ],
+)
+def test_no_epoch_counts_before_a_model_is_pruned(
+    tmp_path, monkeypatch, algorithm, distribution, first
+):
+    falling = iter(range(100, 0, -1))  # the earliest is the best
+
+    def evaluate(part):
+        return {"ndcg@20": next(falling) if part == "validation" else 0.0}
+
+    monkeypatch.setattr(mult_vae.MultVAETask, "evaluator", lambda *_: evaluate)
+    change = {"algorithm": algorithm, "density": 1.0 if algorithm == "dense" else 0.2}
+    change |= {"evaluate_every": 1, "update_interval": 2, "distribution": distribution}
+    result = train.run(dataclasses.replace(CONFIG, **change), tmp_path)
+    assert result["best_epoch"] == first
+    assert result["report"]["density"] == pytest.approx(change["density"], abs=1e-3)
 
 
 @pytest.mark.parametrize(
