@@ -1,7 +1,7 @@
 """Training by epochs: every few of them are judged on validation, and the best is reported."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import keras
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from pipelines.command_line import say
 from pipelines.config import RunConfig
+from pipelines.mask_watch import MaskWatch, Places
 from pipelines.run_state import RunState
 from tfdsl import distributions, schedules
 from tfdsl.algorithms import NeuronPruning
@@ -37,9 +38,18 @@ class EpochTask(Protocol):
     def evaluator(self, model: keras.Model) -> Callable[[str], dict[str, float]]:
         """Returns a function from "validation" or "test" to the users' mean metrics."""
 
+    def places(self, model: keras.Model) -> Sequence[Places]:
+        """Returns which rows and columns of the model's masked weights are whose."""
+
     def train(self, model: keras.Model, state: RunState) -> dict[str, Any]:
-        """Trains, or does what is left of it; returns the best epoch and its metrics."""
-        progress = Progress(self.config, state, self.evaluator(model), self.select)
+        """Trains, or does what is left of it.
+
+        Returns:
+            "best_epoch", its "validation" and "test" metrics, "steps", and "masks", the records of
+            a `MaskWatch`.
+        """
+        watch = MaskWatch(model, self.places(model))
+        progress = Progress(self.config, state, self.evaluator(model), self.select, watch)
         if progress.epoch < self.config.epochs:
             model.fit(
                 self.batches(progress.epoch),
@@ -56,6 +66,7 @@ class EpochTask(Protocol):
             "validation": best["validation"],
             "test": best["test"],
             "steps": self.steps_per_epoch * self.config.epochs,
+            "masks": watch.records,
         }
 
 
@@ -69,6 +80,7 @@ class Progress(keras.callbacks.Callback):
         state: the run's; what it has of an interrupted run is taken up.
         evaluate: "validation" or "test" -> metrics.
         select: the validation metric by which the epoch is chosen.
+        watch: looks at the masks at each evaluation.
     """
 
     def __init__(
@@ -77,11 +89,13 @@ class Progress(keras.callbacks.Callback):
         state: RunState,
         evaluate: Callable[[str], dict[str, float]],
         select: str,
+        watch: MaskWatch,
     ) -> None:
         super().__init__()
         self.config, self.state, self.evaluate = config, state, evaluate
-        self.select = select
-        progress = state.restore() or {"epoch": 0, "best": {}}
+        self.select, self.watch = select, watch
+        progress = state.restore() or {"epoch": 0, "best": {}, "masks": []}
+        watch.records.extend(progress["masks"])
         self.epoch: int = progress["epoch"]
         self.best: dict[str, Any] = progress["best"]
         if self.epoch:
@@ -89,6 +103,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Starts the clock."""
+        self.watch.begin()
         self.started = time.perf_counter() - self.state.seconds
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -102,11 +117,12 @@ class Progress(keras.callbacks.Callback):
             row |= validation
             if is_as_sparse_as_it_will_be(self.model) or done == self.config.epochs:
                 self._select(done, validation)
+            self.watch.look(done, step)
         self.state.write_rows()
         if evaluated:
             # After the rows: whoever goes on from a checkpoint finds those before it written.
             self.epoch, self.state.seconds = done, time.perf_counter() - self.started
-            self.state.save({"epoch": done, "best": self.best})
+            self.state.save({"epoch": done, "best": self.best, "masks": self.watch.records})
             say(
                 f"{self.config.key}: epoch {done}/{self.config.epochs}, loss {logs['loss']:.4g}, "
                 f"validation {self.select} {validation[self.select]:.4f} "

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import keras
 
 from data import synthetic
-from pipelines import interactions, lightgcn_splits
+from pipelines import interactions, lightgcn_splits, mask_watch
 from pipelines.config import RunConfig
 from pipelines.interactions import Interactions
+from pipelines.mask_watch import Places
 from pipelines.tasks.ranking import RankingTask
 from tfdsl import checks, evaluation
 from tfdsl.models import BPRLoss, LightGCN
@@ -58,6 +59,12 @@ class LightGCNTask(RankingTask):
             seed=config.seed,
         )
         return self.compiled(model, BPRLoss())
+
+    def places(self, model: LightGCN) -> list[Places]:
+        """Returns the users' and the items' rows of the table."""
+        users, items = mask_watch.counts(self.split.train)
+        table = model.nodes.embeddings
+        return [Places("users", table, 0, 0, users), Places("items", table, 0, len(users), items)]
 
     def evaluator(self, model: keras.Model) -> Callable[[str], dict[str, float]]:
         """Returns a function from "validation" or "test" to the users' mean metrics."""

@@ -10,11 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from data import synthetic
-from pipelines import citeulike, fold_in, movielens
+from pipelines import citeulike, fold_in, mask_watch, movielens
 from pipelines.batches import steps_per_epoch, user_batches
 from pipelines.config import RunConfig
 from pipelines.epochs import EpochTask
 from pipelines.fold_in import FoldInSplit, HeldOutUsers
+from pipelines.mask_watch import Places
 from tfdsl import checks, evaluation
 from tfdsl.models import MultinomialLikelihood, MultVAE
 
@@ -83,6 +84,14 @@ class MultVAETask(EpochTask):
         return user_batches(
             self.split.train, config.batch_size, config.seed, first_epoch, config.epochs
         )
+
+    def places(self, model: MultVAE) -> list[Places]:
+        """Returns the items' rows of the first kernel and their columns of the last."""
+        _, items = mask_watch.counts(self.split.train)
+        return [
+            Places("items, first layer", model.encoder_hidden.kernel, 0, 0, items),
+            Places("items, last layer", model.decoder_items.kernel, 1, 0, items),
+        ]
 
     def evaluator(self, model: keras.Model) -> Callable[[str], dict[str, float]]:
         """Returns a function from "validation" or "test" to the users' mean metrics."""

@@ -11,9 +11,10 @@ from keras import ops
 from scipy import sparse
 
 from data import synthetic
-from pipelines import citeulike, interactions, leave_one_out, ncf
+from pipelines import citeulike, interactions, leave_one_out, mask_watch, ncf
 from pipelines.config import RunConfig
 from pipelines.leave_one_out import LeaveOneOut
+from pipelines.mask_watch import Places
 from pipelines.movielens import load_ml1m
 from pipelines.tasks.ranking import RankingTask
 from tfdsl import checks, evaluation
@@ -105,6 +106,14 @@ class NeuMFTask(RankingTask):
         if "fixed_negatives" in config.quirks:
             return self.compiled(model, PublishedLoss())
         return self.compiled(model, keras.losses.BinaryCrossentropy(from_logits=True))
+
+    def places(self, model: NeuMF) -> list[Places]:
+        """Returns the rows of the MLP's two tables."""
+        users, items = mask_watch.counts(self.split.train)
+        return [
+            Places("users", model.mlp_user.embeddings, 0, 0, users),
+            Places("items", model.mlp_item.embeddings, 0, 0, items),
+        ]
 
     def evaluator(self, model: keras.Model) -> Callable[[str], dict[str, float]]:
         """Returns a function from "validation" or "test" to the users' mean metrics.

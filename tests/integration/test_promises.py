@@ -1,6 +1,7 @@
 """P1, P2, P3, P5 over drawn weights, algorithms, optimizers, gradients: special values, ties."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import multiprocessing
 
@@ -157,6 +158,19 @@ def same_bits(ours, theirs):
     return [a.tobytes() == b.tobytes() for a, b in pairs]
 
 
+@contextlib.contextmanager
+def arithmetic_as_written():
+    # In graphs TensorFlow makes x * rsqrt(y) of Adagrad's x / sqrt(y), with another last bit.
+    options = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+    try:
+        yield
+    finally:
+        before = options.get("arithmetic_optimization", True)
+        tf.config.optimizer.set_experimental_options({"arithmetic_optimization": before})
+
+
+@arithmetic_as_written()
 def keeps_its_promises(case):
     expected, before = budgets(case), None
     in_graph = train(case, compiled=True)

@@ -78,7 +78,7 @@ def _run_until(epoch, config, folder):
 
 
 def _assert_same(parts, whole, folder):
-    for name in ("config", "best_epoch", "validation", "test", "report", "steps"):
+    for name in ("config", "best_epoch", "validation", "test", "report", "steps", "masks"):
         assert parts[name] == whole[name], name
     metrics = [(folder / kind / "metrics.csv").read_text() for kind in ("whole", "parts")]
     assert metrics[0] == metrics[1]
