@@ -1,14 +1,40 @@
 """Files that are whole or not there: written beside their place, then renamed into it."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from data.errors import DataError
 
 _DIGEST = "sha256"
+
+
+@contextlib.contextmanager
+def alone(folder: pathlib.Path) -> Iterator[None]:
+    """Keeps other processes that ask for the same out of a folder, which is made if need be.
+
+    Whoever holds it and dies lets go of it.
+
+    Raises:
+        ValueError: another process has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"Another process is at work in {folder}; wait for its end, or use another folder."
+            ) from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
@@ -49,7 +75,9 @@ def read_record(path: pathlib.Path) -> dict[str, Any] | None:
     except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
         known, content = None, None
     if known is None or known != _digest(content):
-        raise DataError(f"{path} is damaged or was changed; remove it, and it is made again")
+        raise DataError(
+            f"{path} is damaged or was changed; remove its folder, and it is made again"
+        )
     return content
 
 

@@ -45,11 +45,14 @@ class RunState:
 
         A checkpoint that is damaged or cut short is left out with a warning, and the one before it
         taken, or none.
+
+        Raises:
+            ValueError: it is of other variables.
         """
         for path in checkpoints.newest_first(self.folder / "checkpoint"):
             damage = checkpoints.damage(path)
             if damage is None:
-                self._checkpoint.restore(str(path)).assert_consumed()
+                self._restore(path)
                 state: dict[str, Any] = json.loads(self._state.numpy().decode())
                 self.rows, self.seconds = state["rows"], state["seconds"]
                 progress: dict[str, Any] = state["progress"]
@@ -60,6 +63,18 @@ class RunState:
                 stacklevel=2,
             )
         return None
+
+    def _restore(self, path: pathlib.Path) -> None:
+        try:
+            self._checkpoint.restore(str(path)).assert_consumed()
+        except (
+            AssertionError,
+            ValueError,
+            tf.errors.InvalidArgumentError,
+        ):  # TensorFlow's, many lines long
+            raise ValueError(
+                f"The checkpoint {path} is another model's; use another folder, or remove this one."
+            ) from None
 
     def write_rows(self) -> None:
         """Writes metrics.csv, with all columns of all rows; a row without one has it empty."""

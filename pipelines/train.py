@@ -39,21 +39,38 @@ def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None = None) ->
         data_dir: folder with the data sets, or None for the cache.
 
     Raises:
-        ValueError: the folder belongs to another configuration, there is no such model or data
-            set, or the configuration does not fit the data.
+        ValueError: the folder belongs to another configuration or another process is at work in it,
+            there is no such model or data set, or the configuration does not fit the data.
         DataError: the data cannot be had or is damaged.
     """
-    known = files.read_record(folder / "config.json")
-    if known not in (None, config.to_dict()):
-        raise ValueError(
-            f"{folder} holds a run with another configuration; use another folder or remove it."
-        )
-    result = files.read_record(folder / "result.json")
+    result = _finished(config, folder)
     if result is not None:
         return result
     environment.prepare()
     task = TASKS[config.model](config, data_dir)
     model = task.build_model()
+    with files.alone(folder):
+        return _finished(config, folder) or _run(config, folder, task, model)
+
+
+def _finished(config: RunConfig, folder: pathlib.Path) -> dict[str, Any] | None:
+    """Returns the result in a run's folder, if there is one; raises where it is another run's."""
+    known = files.read_record(folder / "config.json")
+    result = files.read_record(folder / "result.json")
+    if known is None and result is None and (folder / "checkpoint").exists():
+        raise ValueError(
+            f"{folder} has the state of a run, but no config.json that says of which; use another "
+            "folder or remove it."
+        )
+    for found in (known, (result or {}).get("config")):
+        if found not in (None, config.to_dict()):
+            raise ValueError(
+                f"{folder} holds a run with another configuration; use another folder or remove it."
+            )
+    return result
+
+
+def _run(config: RunConfig, folder: pathlib.Path, task: Any, model: Any) -> dict[str, Any]:
     files.write_record(folder / "config.json", config.to_dict())
     state = RunState(folder, model)
     result = {

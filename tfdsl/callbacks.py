@@ -38,13 +38,15 @@ class SparsityLogger(keras.callbacks.Callback):
         model.fit(dataset, callbacks=[tfdsl.callbacks.SparsityLogger("logs")])
 
     Raises:
-        ValueError: when made, for `every` below 1; when training starts, if the model is not
-            compiled with a `SparseOptimizer` that makes masks; when it goes on, if the log has
-            other columns.
+        ValueError: when made, for `every` below 1 or what is no path; when training starts, if the
+            model is not compiled with a `SparseOptimizer` that makes masks; when it goes on, if the
+            log has other columns or is damaged.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str], every: int = 1) -> None:
         super().__init__()
+        if not isinstance(log_dir, str | os.PathLike) or not str(log_dir):
+            raise ValueError(f"`log_dir` must be a folder's path; received {log_dir!r}.")
         self.log_dir = Path(log_dir)
         self.every = checks.count("every", every)
         self._start: int | None = None
@@ -97,8 +99,7 @@ class SparsityLogger(keras.callbacks.Callback):
         header = list(self._values(start))
         kept: list[list[str]] = []
         if start > 0 and self.path.exists():
-            with self.path.open(newline="") as file:
-                old, *rows = csv.reader(file)
+            old, rows = self._read()
             if old != header:
                 raise ValueError(
                     f"{self.path} is the log of another model, with the columns {old}; this "
@@ -109,6 +110,20 @@ class SparsityLogger(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(str(self.log_dir))
         self._rows = [header, *kept]
         return self._rows
+
+    def _read(self) -> tuple[list[str], list[list[str]]]:
+        """Returns the header and the rows of the file, each as long as it, an epoch first."""
+        try:
+            with self.path.open(newline="", encoding="utf-8") as file:
+                header, *rows = csv.reader(file)
+            if any(len(row) != len(header) or int(row[0]) < 0 for row in rows):
+                raise ValueError("a row of another length")
+        except (ValueError, csv.Error) as error:
+            raise ValueError(
+                f"{self.path} is damaged ({error}). Remove it, and the log goes on without the "
+                "epochs before, or choose another log_dir."
+            ) from None
+        return header, rows
 
     def _optimizer(self) -> SparseOptimizer:
         optimizer = sparse_optimizer_of(self.model)

@@ -66,7 +66,10 @@ class SparseOptimizer(keras.optimizers.Optimizer):
         name: str | None = None,
     ) -> None:
         super().__init__(learning_rate=0.0, name=name)
-        inner = keras.optimizers.get(inner_optimizer)
+        try:
+            inner = keras.optimizers.get(inner_optimizer)
+        except KeyError:  # Keras's answer to a dict that is no configuration
+            inner = None
         if inner is None or isinstance(inner, SparseOptimizer):
             raise ValueError(
                 f"`inner_optimizer` must be one of Keras's own optimizers or its name, such as "

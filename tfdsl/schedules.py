@@ -92,7 +92,9 @@ class _Ramp(Serializable):
     def __call__(self, step: Tensor) -> Tensor:
         done = tf.cast(step - self.begin, tf.float64) / (self.end - self.begin)
         left = self._share_left(tf.clip_by_value(done, 0.0, 1.0))
-        return self.final + (self.initial - self.final) * left
+        value = self.final + (self.initial - self.final) * left
+        # To the last bit: XLA divides by multiplying, and would not quite arrive.
+        return tf.where(step >= self.end, tf.constant(self.final, tf.float64), value)
 
     def _share_left(self, done: Tensor) -> Tensor:
         """Maps the share of the way done, in [0, 1], to the share of the change to come."""

@@ -168,8 +168,24 @@ def test_a_run_folder_whose_files_changed_is_refused_by_the_file(tmp_path, name)
     files.write_record(tmp_path / "result.json", {"test": {"ndcg@20": 0.5}})
     content = (tmp_path / name).read_text()
     (tmp_path / name).write_text(content.replace("0.", "1.", 1))
-    with pytest.raises(DataError, match=rf"{name} is damaged or was changed; remove it"):
+    with pytest.raises(DataError, match=rf"{name} is damaged or was changed; remove its folder"):
         train.run(CONFIG, tmp_path)
+
+
+def test_a_folder_that_lost_its_configuration_is_not_taken_for_another_runs(tmp_path):
+    files.write_record(tmp_path / "done" / "result.json", {"config": CONFIG.to_dict()})
+    other = dataclasses.replace(CONFIG, seed=5)
+    with pytest.raises(ValueError, match="holds a run with another configuration"):
+        train.run(other, tmp_path / "done")
+    (tmp_path / "begun" / "checkpoint").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"has the state of a run, but no config\.json"):
+        train.run(CONFIG, tmp_path / "begun")
+
+
+def test_a_folder_that_another_process_is_at_work_in_is_refused(tmp_path):
+    with files.alone(tmp_path), pytest.raises(ValueError, match="Another process is at work in"):
+        train.run(dataclasses.replace(CONFIG, algorithm="static"), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_damaged_rows_of_a_cache_are_one_line_with_the_remedy(tmp_path, monkeypatch):

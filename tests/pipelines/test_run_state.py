@@ -56,6 +56,15 @@ def test_one_that_was_cut_short_is_left_out_with_a_warning(tmp_path, kind, share
         assert restored(tmp_path) == ({"time": 2}, [2.0] * 3, [{"time": 1}, {"time": 2}])
 
 
+def test_one_of_another_model_is_refused_in_one_line(tmp_path):
+    saved(tmp_path)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(2)])
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    with pytest.raises(ValueError, match=r"ckpt-3 is another model's; use another folder.*\.$"):
+        RunState(tmp_path, model).restore()
+
+
 def test_after_it_the_run_goes_on_and_saves(tmp_path):
     saved(tmp_path)
     files(tmp_path, 3)[0].write_bytes(b"")

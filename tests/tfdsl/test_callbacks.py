@@ -142,6 +142,26 @@ def test_a_second_fit_from_epoch_zero_starts_the_file_anew(run, tmp_path):
     assert [row["epoch"] for row in rows_of(tmp_path)] == ["0"]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: b"",
+        lambda text: b"\xff\xfe" + text,
+        lambda text: text.replace(b"\n0,", b"\nx,"),
+        lambda text: text[: len(text) // 2 * 2 - 20] + b"\r\n1,2",
+    ],
+    ids=["empty", "no text", "no epoch", "cut"],
+)
+def test_a_damaged_log_is_refused_by_its_name(run, tmp_path, damage):
+    log_by_hand(run[2], tmp_path, range(1))
+    path = tmp_path / "sparsity.csv"
+    path.write_bytes(damage(path.read_bytes()))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"sparsity.csv is (damaged|the log of another model)"):
+        log_by_hand(run[2], tmp_path, range(1, 2))
+    assert path.read_bytes() == before
+
+
 def test_the_log_of_another_model_is_not_gone_on_with(run, tmp_path):
     log_by_hand(run[2], tmp_path, range(1))
     before = (tmp_path / "sparsity.csv").read_bytes()

@@ -128,7 +128,7 @@ LIMITS = {
             "indptr": ([[0, 1, 2]], [[0, 1, 3], [1, 1, 2], [0, 2, 1], [0], []]),
             "columns": ([[1, 0]], [[1, 2], [-1, 0], [1]]),
             "gather": names("float32", "bfloat16"),
-            "widths": ([(1, 2), (8,)], [(), (0, 2), (2, 1)]),
+            "widths": ([(1, 2), (8,)], [(), (0, 2), (2, 1), "ab", 3, (1.5, 2), None]),
         },
     ),
     layers.SparseDense: (
@@ -159,7 +159,7 @@ LIMITS = {
                 [GRAPH, sparse.csr_array((1, 1), dtype="f4")],
                 [GRAPH.tocsc(), GRAPH.toarray(), "graph", None],
             ),
-            "shape": ([None], []),  # only where there are no interactions, see below
+            "shape": ([None, GRAPH.shape], [(9, 9), 5, (1, 2, 3), "ab"]),
             "width": COUNTS,
             "layers": ([0, 1, 4], [-1, 1.5, True, "3", None]),
             "regularization": numbers([0, 1.0], -1e-9),
@@ -198,7 +198,7 @@ LIMITS = {
     models.BPRLoss: ({}, {}),
     callbacks.SparsityLogger: (
         {"log_dir": "logs"},
-        {"log_dir": (["logs"], []), "every": COUNTS},
+        {"log_dir": (["logs"], [None, 3, b"logs", "", []]), "every": COUNTS},
     ),
     tfdsl.SparseOptimizer: (
         {"inner_optimizer": "adam", "algorithm": algorithms.StaticSparse(0.5)},

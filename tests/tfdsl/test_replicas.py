@@ -8,10 +8,12 @@ import pytest
 import small_mlps
 import tensorflow as tf
 from keras import ops
+from scipy import sparse
 from small_runs import X, Y, assert_equal, assert_sparse, dsl, masks_of, small_model
 
 import tfdsl
 from tfdsl.layers import SparseDense, SparseEmbedding, mask_of
+from tfdsl.models import BPRLoss, LightGCN, NeuMF, philox
 
 BATCH = 8  # of both replicas together
 
@@ -130,6 +132,44 @@ def test_rows_of_tables_from_both_replicas_are_added_up():
     assert_equal(masks_of(ours), masks_of(alone))
     for mine, its in zip(ours.weights, alone.weights, strict=True):
         np.testing.assert_allclose(mine.numpy(), its.numpy(), rtol=1e-3, atol=1e-5)
+
+
+GRAPH = sparse.csr_array((np.random.default_rng(0).random((20, 30)) < 0.2).astype("f4"))
+USERS, ITEMS = (np.random.default_rng(1).integers(0, n, (80, 2)).astype("i4") for n in (20, 30))
+CLICKS = (np.random.default_rng(2).random((80, 1)) < 0.3).astype("f4")
+OF_MODELS = {
+    "LightGCN": (
+        lambda: LightGCN(GRAPH, width=4),
+        ((USERS[:, 0], ITEMS), np.tile(np.float32([1, 0]), (80, 1))),
+        BPRLoss(),
+    ),
+    "NeuMF": (
+        lambda: NeuMF(20, 30, factors=4, mlp_factors=4, hidden=(4,), dropout=0.0),
+        ((USERS[:, 0], ITEMS[:, :1]), CLICKS),
+        keras.losses.BinaryCrossentropy(from_logits=True),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["NeuMF", slow("LightGCN")])
+def test_models_of_ids_train_on_replicas_as_on_one_device(name):
+    make, data, loss = OF_MODELS[name]
+    options = {"make": make, "data": data, "loss": loss, "epochs": 2}
+    ours, alone = (trained(scope, **options) for scope in (strategy(), one_device()))
+    assert_equal_copies(ours)
+    assert_equal(masks_of(ours), masks_of(alone))
+
+
+def test_replicas_draw_noise_of_their_own():
+    one = np.ones((2, 50), "f4")
+
+    @tf.function
+    def noises():
+        return strategy().run(lambda: philox.normal(one, philox.fold(3, 1, 7)))
+
+    first, second = (part.numpy() for part in strategy().experimental_local_results(noises()))
+    np.testing.assert_array_equal(first, philox.normal(one, philox.fold(3, 1, 7)))
+    assert (first != second).all()
 
 
 def test_a_gradient_that_is_not_finite_on_one_replica_changes_none():

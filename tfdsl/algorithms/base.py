@@ -124,10 +124,13 @@ class Algorithm(schedules.Serializable):
     def _budget(self, state: WeightState, density: float, step: Tensor) -> Tensor:
         """Returns how many entries are active at `step` in a weight that ends at `density`."""
         (size,) = state.weight.shape
-        sparsity, final = 1.0 - self.density(step), 1.0 - self.density.final
+        now, final = self.density(step), self.density.final
         # Every weight goes its own way to its own final density, in step with the schedule.
-        # Written so that at the end it is `density` itself, to the last bit.
-        share = density + (1.0 - density) * (1.0 - sparsity / final) if final else 1.0 - sparsity
+        share = (
+            density + (1.0 - density) * (1.0 - (1.0 - now) / (1.0 - final)) if final < 1 else now
+        )
+        # To the last bit, also where XLA divides by multiplying: halves are rounded to even.
+        share = tf.where(tf.equal(now, final), tf.constant(density, tf.float64), share)
         return distributions.budget(size, share)
 
     def _each(

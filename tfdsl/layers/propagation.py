@@ -113,7 +113,8 @@ class Propagation:
         widths: tuple[int, ...] = WIDTHS,
     ) -> None:
         checks.choice("gather", gather, GATHERS)
-        if not widths or min(widths) < 1 or widths[-1] < 2:
+        widths = checks.counts("widths", widths)
+        if not widths or widths[-1] < 2:
             raise ValueError(f"`widths` must be 1 or more, the last 2 or more; received {widths}.")
         indptr, columns = np.asarray(indptr), np.asarray(columns)
         _check(indptr, columns)

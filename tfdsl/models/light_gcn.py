@@ -74,8 +74,13 @@ class LightGCN(RankingModel):
         super().__init__(dtype=dtype, **kwargs)
         if interactions is not None:
             check_csr("interactions", interactions)
-            shape = tuple(interactions.shape)
-        if shape is None or len(shape) != 2:
+            own = tuple(interactions.shape)
+            if shape not in (None, own, list(own)):
+                raise ValueError(
+                    f"`shape` must be that of the interactions, {own}; received {shape}."
+                )
+            shape = own
+        if not isinstance(shape, tuple | list) or len(shape) != 2:
             raise ValueError(
                 "LightGCN needs the interactions, its graph, as a scipy.sparse.csr_array "
                 f"[users, items]; received shape {shape}."

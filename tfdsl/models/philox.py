@@ -12,10 +12,17 @@ from keras import ops
 
 from tfdsl import masks
 
+_PLACES = 1024  # more than a model has
+
 
 def fold(seed: int, place: int, step: Any) -> tf.Tensor:
-    """Returns what `drop` and `normal` draw from, int32 (2,): other for every place and step."""
-    key = tf.bitcast(masks.fold_seed(seed, place), tf.int32)
+    """Returns what `drop` and `normal` draw from, int32 (2,): other for every place and step.
+
+    And for every replica of a strategy, the first of which draws as one device does.
+    """
+    context = tf.distribute.get_replica_context()
+    replica = 0 if context is None else context.replica_id_in_sync_group
+    key = tf.bitcast(masks.fold_seed(seed, place + _PLACES * replica), tf.int32)
     return tf.stack([key, tf.cast(step, tf.int32)])
 
 

@@ -134,6 +134,9 @@ def check_ids(name: str, ids: Any, n: int) -> Any:
     """
     none = isinstance(ids, list | tuple) and not ids  # a tensor of it would be a float one
     ids = tf.convert_to_tensor(ids, tf.int32 if none else None)
+    if tf.distribute.in_cross_replica_context() and not tf.executing_eagerly():
+        # Keras builds a model for replicas with the mean of their batches, which are floats then.
+        ids = tf.cast(ids, tf.int32)
     if not ids.dtype.is_integer:
         raise ValueError(f"`{name}` must be integers; received {ids.dtype.name}.")
     if tf.executing_eagerly() and tf.size(ids):

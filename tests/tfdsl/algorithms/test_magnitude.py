@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdsl import GradualMagnitude, OneShotMagnitude, schedules
+from tfdsl import SET, GradualMagnitude, OneShotMagnitude, distributions, schedules
 from tfdsl.algorithms import WeightState
 
 
@@ -82,6 +82,23 @@ def test_a_schedule_that_starts_sparse_starts_with_the_largest_weights():
     algorithm = GradualMagnitude(schedules.Linear(0.5, 0.25, end=20))
     (mask,) = algorithm.initial_masks([tf.constant([0.1, 0.9, -0.8, 0.2])])
     assert np.flatnonzero(mask).tolist() == [1, 2]
+
+
+# Halves, and numbers that 1 / 9, 1 / 19 and the like, as XLA divides, do not quite give.
+@pytest.mark.parametrize(("density", "size"), [(0.1, 35), (0.05, 90), (0.3, 35), (0.25, 250)])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_in_the_end_there_are_as_many_as_the_density_says(density, size, jit_compile):
+    weight = np.arange(1.0, size + 1.0, dtype="f4")
+    for algorithm in (
+        OneShotMagnitude(density, prune_step=2),
+        GradualMagnitude(density, update_interval=1, total_steps=49),
+        SET(schedules.Linear(1.0, density, end=49), update_interval=1, total_steps=49),
+    ):
+        state = WeightState(tf.constant(weight), tf.ones([size], tf.bool))
+        update = tf.function(algorithm.next_masks, jit_compile=jit_compile, autograph=False)
+        end = getattr(algorithm, "prune_step", algorithm.density.end)
+        (mask,) = update([state], tf.constant(end, tf.int64))
+        assert int(tf.math.count_nonzero(mask)) == int(distributions.budget(size, density))
 
 
 def test_a_run_too_short_for_a_single_pruning_is_refused():
