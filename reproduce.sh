@@ -15,7 +15,8 @@ Usage: ./reproduce.sh [COMMAND]
   list                   list the tables: multvae-synthetic, multvae-ml1m, multvae-citeulike,
                          lightgcn-gowalla, lightgcn-yelp2018, lightgcn-amazon-book,
                          neumf-ml1m, neumf-citeulike, amgp-criteo-like, amgp-ml100k,
-                         amgp-criteo
+                         amgp-criteo; parts-multvae-ml1m, parts-multvae-citeulike,
+                         parts-lightgcn-gowalla, parts-neumf-ml1m: DSL with one thing changed
   table NAME [flags]     make one table; finished runs are kept, interrupted ones go on
   test [--all] [pytest flags]
                          ruff, mypy and pytest, as continuous integration runs them; with --all
@@ -35,7 +36,7 @@ Flags of table:
                          test_selection, fixed_negatives, file_order, last_batch
   --algorithms=A,B       those of the table's rows to make now (all): dense, narrow, dsl, ...;
                          rows made before stay in the table
-  --seeds=N              run everything with the seeds 0 to N - 1 (1; amgp-*: 3)
+  --seeds=N              run everything with the seeds 0 to N - 1 (1; amgp-* and parts-*: 3)
   --jobs=N               runs at once (1): a GPU has room for several
 
 The first call installs the versions of constraints.txt into .venv beside this script (some

@@ -7,6 +7,7 @@ import tfdsl
 from pipelines.protocols import PublishedDSL
 from tfdsl import checks, schedules
 from tfdsl.algorithms import criteria
+from tfdsl.algorithms.base import INITS
 
 if TYPE_CHECKING:
     from pipelines.config import RunConfig
@@ -82,6 +83,7 @@ ALGORITHM_SETTINGS: dict[str, Any] = {
     "update_ratio": 0.5,
     "annealing": "cosine",
     "update_share": 1.0,
+    "init": "exact",
 }
 
 
@@ -103,7 +105,8 @@ def check_settings(algorithm: str, given: dict[str, Any]) -> None:
         elif name in ("update_ratio", "update_share"):
             checks.number(name, value, "(0, 1]")
         else:
-            checks.choice(name, value, getattr(criteria, name.upper()))
+            known = {"drop": criteria.DROP, "grow": criteria.GROW, "init": INITS}
+            checks.choice(name, value, known[name])
 
 
 # Of masks on weights.

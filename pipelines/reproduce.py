@@ -12,13 +12,13 @@ import pathlib
 
 from absl import app, flags
 
-from pipelines import command_line, files, render_density, render_stages
+from pipelines import command_line, files, render_density, render_parts, render_stages
 from pipelines.command_line import say
 from pipelines.grid import finished, run_grid
 from pipelines.tables import BUDGETS, TABLES, Options
 from tfdsl import checks
 
-_RENDERERS = {"density": render_density, "stages": render_stages}
+_RENDERERS = {"density": render_density, "stages": render_stages, "parts": render_parts}
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder with the data sets (one folder each); downloaded if not given."
 )
@@ -29,7 +29,10 @@ _QUIRKS = flags.DEFINE_list(
     "quirks", None, "Under --protocol=published: the quirks to keep (default: all; '' for none)."
 )
 _SEEDS = flags.DEFINE_integer(
-    "seeds", None, "Seeds 0, 1, ... of every run (default: amgp-* 3, else 1).", lower_bound=1
+    "seeds",
+    None,
+    "Seeds 0, 1, ... of every run (default: amgp-* and parts-* 3, else 1).",
+    lower_bound=1,
 )
 _ALGORITHMS = flags.DEFINE_list(
     "algorithms", None, "Those of the table's to run now (default: all)."

@@ -38,20 +38,19 @@ class Options:
         checks.choice("budget", self.budget, BUDGETS)
         protocols.check(self.protocol, self.quirks or ())
 
-    def grid(
-        self, model: str, cases: Sequence[tuple[str, float]], **fields: Any
-    ) -> list[RunConfig]:
+    def grid(self, model: str, cases: Sequence[tuple[Any, ...]], **fields: Any) -> list[RunConfig]:
         """Returns the runs of a model under these options, one a case and seed.
 
         Args:
             model: name of the model.
-            cases: algorithm and density of each row.
+            cases: algorithm and density of each row, and where it is not like the others a dict of
+                its own fields of `RunConfig`.
             **fields: more of `RunConfig`'s, the same for all.
 
         Raises:
             ValueError: an algorithm was chosen that no case has, or none at all.
         """
-        there = tuple(dict.fromkeys(algorithm for algorithm, _ in cases))
+        there = tuple(dict.fromkeys(case[0] for case in cases))
         chosen = there if self.algorithms is None else self.algorithms
         if not chosen:
             raise ValueError(f"`algorithms` must be some of {', '.join(there)}; received none.")
@@ -66,13 +65,16 @@ class Options:
                 seed=seed,
                 protocol=self.protocol,
                 quirks=quirks,
-                optimizer_state=protocols.optimizer_state(quirks),
-                **fields,
+                **{"optimizer_state": protocols.optimizer_state(quirks)} | fields | _only(own),
             )
-            for algorithm, density in cases
+            for algorithm, density, *own in cases
             if algorithm in chosen
             for seed in self.seeds
         ]
+
+
+def _only(own: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return own[0] if own else {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +89,8 @@ class Table:
         notes: what a reader must know of them.
         budgets: those it has.
         seeds: how many every run is made with if the caller does not say.
-        kind: how it is written: "density" of runs by epochs, "stages" of runs in two stages.
+        kind: how it is written: "density" of runs by epochs, "stages" of runs in two stages,
+            "parts" of a run and what becomes of it when one thing is changed.
     """
 
     name: str

@@ -4,7 +4,8 @@ from pipelines.reproduce import make_table
 from pipelines.tables import TABLES, Options
 
 NEURONS = [name for name in TABLES if name.startswith("amgp-")]
-REAL = [name for name in TABLES if name not in (*NEURONS, "multvae-synthetic")]
+PARTS = [name for name in TABLES if name.startswith("parts-")]
+REAL = [name for name in TABLES if name not in (*NEURONS, *PARTS, "multvae-synthetic")]
 
 
 @pytest.mark.parametrize("name", NEURONS)
@@ -26,6 +27,24 @@ def test_every_density_has_all_algorithms_and_a_narrow_model(name):
     assert list(by_density) == [0.8, 0.5, 0.3, 0.2, 0.1, 0.05]
     whole = {"dsl", "rigl", "set", "static", "gradual", "oneshot", "narrow"}
     assert all(algorithms == whole for algorithms in by_density.values())
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_row_of_parts_changes_one_thing(name):
+    first, *others = (config.to_dict() for config in TABLES[name].grid(Options()))
+    of = TABLES[name.removeprefix("parts-")].grid(Options())
+    same = [c.to_dict() for c in of if (c.algorithm, c.density) == ("dsl", 0.2)]
+    assert [first] == same  # the run is shared with the other table's rows
+    for other in others[:-2]:
+        assert [other[key] != first[key] for key in first].count(True) == 1
+        assert len(other["algorithm_settings"]) < 2
+    assert [other["algorithm"] for other in others[-2:]] == ["static", "dense"]
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_are_of_the_clean_protocol(name):
+    with pytest.raises(ValueError, match="the protocol clean alone; received 'published'"):
+        TABLES[name].grid(Options(protocol="published"))
 
 
 @pytest.mark.parametrize("name", TABLES)
