@@ -67,11 +67,8 @@ class RunState:
     def _restore(self, path: pathlib.Path) -> None:
         try:
             self._checkpoint.restore(str(path)).assert_consumed()
-        except (
-            AssertionError,
-            ValueError,
-            tf.errors.InvalidArgumentError,
-        ):  # TensorFlow's, many lines long
+        # TensorFlow's, each many lines long.
+        except (AssertionError, ValueError, tf.errors.InvalidArgumentError):
             raise ValueError(
                 f"The checkpoint {path} is another model's; use another folder, or remove this one."
             ) from None
