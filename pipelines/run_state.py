@@ -94,6 +94,6 @@ class RunState:
         except tf.errors.OpError as error:
             raise OSError(
                 f"The state of the run could not be written to {self.folder / 'checkpoint'}: "
-                f"{error.message} What was written before is kept: make room, and the same command "
-                "goes on from there."
+                f"{error.message} What was written before is kept: mend that (where the disk is "
+                "full, make room), and the same command goes on from there."
             ) from error

@@ -1,6 +1,7 @@
 """Observers of training: they write down what happens and never change it."""
 
 import csv
+import math
 import os
 from collections import Counter
 from pathlib import Path
@@ -112,12 +113,18 @@ class SparsityLogger(keras.callbacks.Callback):
         return self._rows
 
     def _read(self) -> tuple[list[str], list[list[str]]]:
-        """Returns the header and the rows of the file, each as long as it, an epoch first."""
+        """Returns the header and the rows of the file: numbers, as many, of epoch after epoch."""
         try:
             with self.path.open(newline="", encoding="utf-8") as file:
                 header, *rows = csv.reader(file)
-            if any(len(row) != len(header) or int(row[0]) < 0 for row in rows):
+            if any(len(row) != len(header) for row in rows):
                 raise ValueError("a row of another length")
+            for row in rows:
+                if not all(math.isfinite(float(value or 0)) for value in row):
+                    raise ValueError("a value that is no number")
+            epochs = [int(row[0]) for row in rows]
+            if epochs != sorted(set(epochs)) or min(epochs, default=0) < 0:
+                raise ValueError("epochs that do not follow one another")
         except (ValueError, csv.Error) as error:
             raise ValueError(
                 f"{self.path} is damaged ({error}). Remove it, and the log goes on without the "

@@ -56,8 +56,8 @@ class MaskUpdates:
         densities = algorithm.densities([tuple(v.shape) for v in masked])
         self.weights: list[SparseWeight] = []
         for weight, density in zip(masked, densities, strict=True):
-            if density == 1.0:
-                continue  # dense for good: nothing to decide
+            if algorithm.is_dense(density):
+                continue  # nothing to decide
             own = [s for s in slots if s.weight is weight and s.variable.shape == weight.shape]
             sparse = SparseWeight(
                 weight=weight,

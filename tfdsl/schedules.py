@@ -30,6 +30,10 @@ class Serializable:
         """Makes an equal object from `get_config`'s result."""
         return cls(**config)
 
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
+
 
 @keras.saving.register_keras_serializable(package="tfdsl")
 class UpdateSchedule(Serializable):

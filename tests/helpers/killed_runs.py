@@ -1,10 +1,10 @@
 """Runs that are killed: a process does what each line of its input says, in a child of its own.
 
-A line is JSON: "way", one of `WAYS`; "folder", where it keeps what it goes on from; "what" it
-trains; and "kill_at": the tick after which the child kills itself, or null. A tick is an execution
-of training steps or a batch taken from a data set. A child that ends writes what its model and
-optimizer hold, `state.npz`, beside its folder. The answer is a line: how the child ended, and its
-ticks.
+A line is JSON: "way", one of `WAYS`; "config", of the run; "folder", where it keeps what it goes on
+from; and when the child kills itself: "at_tick", after that one, or "in_save", [n, share]: in its
+n-th saving, when so much of the time that one takes has gone by. A tick is an execution of training
+steps or a batch taken from a data set. A child that ends writes what its model and optimizer hold,
+`state.npz`, beside its folder. The answer is a line: how the child ended, its ticks and savings.
 """
 
 import json
@@ -12,19 +12,19 @@ import os
 import pathlib
 import signal
 import sys
+import threading
+import time
 from multiprocessing import Pipe
 
 import keras
 import numpy as np
-import small_mlps
-import small_runs
 import tensorflow as tf
 
 import tfdsl
 from data import synthetic
 from pipelines import fold_in, interactions, leave_one_out, train
 from pipelines.config import RunConfig
-from pipelines.tasks import light_gcn, mult_vae, neu_mf
+from pipelines.tasks import TASKS, light_gcn, mult_vae, neu_mf
 
 _users, _items = synthetic.interactions(120, 60, 4, 8, seed=1)
 
@@ -58,7 +58,7 @@ class Ticks:
     def __call__(self):
         self.count += 1
         if self.count == self.kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            _kill()
 
     def watch(self):
         make = keras.Model.make_train_function
@@ -86,9 +86,37 @@ class Ticks:
         iterator.__next__ = counted_next
 
 
+class Savings:
+    """Counts them, and kills this process inside one: TensorFlow writes while a thread waits."""
+
+    def __init__(self, kill_in):
+        self.number, self.share = kill_in or (0, 0.0)
+        self.count, self.seconds = 0, 0.0
+
+    def watch(self):
+        save = tf.train.CheckpointManager.save
+
+        def counted(manager, *arguments, **named):
+            self.count += 1
+            if self.count == self.number:
+                # As long as the last one took, which is about what this one will.
+                threading.Timer(self.share * self.seconds, _kill).start()
+            started = time.perf_counter()
+            path = save(manager, *arguments, **named)
+            self.seconds = time.perf_counter() - started
+            if self.count == self.number:
+                _kill()  # it was faster than the one before
+            return path
+
+        tf.train.CheckpointManager.save = counted
+
+
+def _kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _run(folder, config):
     """Does a run of the project's own; returns what it holds, or None if it had ended before."""
-    _tiny()
     states = []
     make = train.RunState
 
@@ -97,44 +125,45 @@ def _run(folder, config):
         return states[-1]
 
     train.RunState = keep
-    train.run(RunConfig(**{**config, "quirks": tuple(config["quirks"])}), folder)
+    train.run(config, folder)
     return states[0].variables if states else None
 
 
-def _model(what):
-    """Returns a compiled model, the batches of an epoch, and how many epochs it is trained."""
-    keras.utils.set_random_seed(1)
-    if what == "amgp":  # pruned in steps 3 to 8 and 11 to 16
-        model, _ = small_mlps.make()
-        rows = tf.data.Dataset.from_tensor_slices((small_mlps.X[:5], small_mlps.Y[:5]))
-        return model, rows, 4
-    model = small_runs.compiled(algorithm=small_runs.dsl(total_steps=48))
-    rows = tf.data.Dataset.from_tensor_slices((small_runs.X, small_runs.Y))
-    return model, rows.batch(small_runs.BATCH), 4
+def _made(config):
+    """Returns a run's model, compiled and built, the elements of an epoch, and how many."""
+    task = TASKS[config.model](config, None)
+    model = task.build_model()
+    if config.model == "dlrm":
+        steps = task.stages.offline_steps // config.epochs
+        rows = task.stages.split.train
+        return model, rows.batches(config.batch_size, config.seed, steps=steps), steps
+    return model, task.batches(0).take(task.elements_per_epoch), task.elements_per_epoch
 
 
-def _fit(folder, what):
+def _fit(folder, config):
     """Trains by Keras's `fit` with its `BackupAndRestore`, and a log."""
-    model, data, epochs = _model(what)
+    model, data, _ = _made(config)
     callbacks = [keras.callbacks.BackupAndRestore(folder / "backup")]
-    if what == "dsl":
+    if config.algorithm != "amgp":
         callbacks.append(tfdsl.callbacks.SparsityLogger(folder))
-    model.fit(data, epochs=epochs, verbose=0, callbacks=callbacks)
+    model.fit(data, epochs=config.epochs, verbose=0, callbacks=callbacks)
     return [v.value for v in (*model.variables, *model.optimizer.variables)]
 
 
-def _loop(folder, what):
+def _loop(folder, config):
     """Trains in a loop of its own, with TensorFlow's `CheckpointManager`."""
-    model, data, epochs = _model(what)
-    model.optimizer.build(model.trainable_variables)
-    step = tf.Variable(0, dtype=tf.int64)
-    checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, step=step)
+    model, data, elements = _made(config)
+    done = tf.Variable(0, dtype=tf.int64)  # executions
+    checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, done=done)
     manager = tf.train.CheckpointManager(checkpoint, folder / "checkpoints", max_to_keep=2)
     manager.restore_or_initialize()
     model.make_train_function()
-    for batch in data.repeat(epochs).skip(step.numpy()):
-        model.train_function(iter([batch]))
-        if step.assign_add(1) % 5 == 0:
+    at_once = model.steps_per_execution
+    executions = config.epochs * elements // at_once
+    batches = iter(data.repeat().skip(done.numpy() * at_once))
+    while done < executions:
+        model.train_function(batches)
+        if done.assign_add(1) % max(executions // 8, 1) == 0:
             manager.save()
     return [v.value for v in (*model.variables, *model.optimizer.variables)]
 
@@ -143,13 +172,16 @@ WAYS = {"run": _run, "fit": _fit, "loop": _loop}
 
 
 def _child(job, answer):
-    ticks = Ticks(job["kill_at"])
+    ticks, savings = Ticks(job["at_tick"]), Savings(job["in_save"])
     ticks.watch()
+    savings.watch()
+    _tiny()
     folder = pathlib.Path(job["folder"])
-    held = WAYS[job["way"]](folder, job["what"])
+    config = RunConfig(**job["config"] | {"quirks": tuple(job["config"]["quirks"])})
+    held = WAYS[job["way"]](folder, config)
     if held is not None:
         np.savez(folder.parent / "state.npz", *(value.numpy() for value in held))
-    answer.send(ticks.count)
+    answer.send({"ticks": ticks.count, "savings": savings.count})
 
 
 def main():
@@ -168,7 +200,7 @@ def main():
             os._exit(0)
         _, status = os.waitpid(child, 0)
         ended = {"status": os.waitstatus_to_exitcode(status)}
-        print(json.dumps(ended | {"ticks": ours.recv() if ours.poll() else None}), flush=True)
+        print(json.dumps(ended | (ours.recv() if ours.poll() else {})), flush=True)
 
 
 if __name__ == "__main__":

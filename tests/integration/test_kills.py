@@ -32,9 +32,7 @@ CONFIGS = {
 }
 
 
-MODELS = {model: ("run", config.to_dict()) for model, config in CONFIGS.items()} | {
-    f"{way} of {what}": (way, what) for way in ("fit", "loop") for what in ("dsl", "amgp")
-}
+WAYS = ("run", "fit", "loop")
 
 
 class Runner:
@@ -52,20 +50,20 @@ class Runner:
             env=environment,
         )
 
-    def __call__(self, model, folder, kill_at=None):
-        way, what = MODELS[model]
-        job = {"way": way, "what": what, "folder": str(folder), "kill_at": kill_at}
+    def __call__(self, way, model, folder, at_tick=None, in_save=None):
+        job = {"way": way, "config": CONFIGS[model].to_dict(), "folder": str(folder)}
+        job |= {"at_tick": at_tick, "in_save": in_save}
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
-    def whole(self, model):
-        if model not in self.ends:
-            folder = self.folder / model / "run"
-            done = self(model, folder)
+    def whole(self, *run):
+        if run not in self.ends:
+            folder = self.folder / "-".join(run) / "run"
+            done = self(*run, folder)
             assert done["status"] == 0
-            self.ends[model] = (done["ticks"], ending(folder))
-        return self.ends[model]
+            self.ends[run] = (done, ending(folder))
+        return self.ends[run]
 
 
 def ending(folder):
@@ -87,16 +85,15 @@ def runner(tmp_path_factory):
     made.process.communicate(timeout=60)
 
 
-def killed_and_ended(runner, model, seed, folder):
-    ticks, end = runner.whole(model)
-    draw = np.random.default_rng(seed)
-    kill_at = int(draw.integers(1, ticks + 1))
-    assert runner(model, folder / "run", kill_at)["status"] == -9
+def killed_and_ended(runner, run, folder, draw, first):
+    """Kills a run as `first` says, then anywhere or not, and looks at how it ends after that."""
+    done, end = runner.whole(*run)
+    assert runner(*run, folder / "run", **first)["status"] == -9
     assert not (folder / "run" / "result.json").exists()
     if draw.random() < 0.5:  # and once more, if it comes as far
-        again = runner(model, folder / "run", int(draw.integers(1, ticks + 1)))
+        again = runner(*run, folder / "run", int(draw.integers(1, done["ticks"] + 1)))
         assert again["status"] in (-9, 0)
-    assert runner(model, folder / "run")["status"] == 0
+    assert runner(*run, folder / "run")["status"] == 0
     (texts, state), (its_texts, its_state) = ending(folder / "run"), end
     assert texts == its_texts
     assert len(state) == len(its_state)
@@ -104,12 +101,31 @@ def killed_and_ended(runner, model, seed, folder):
         np.testing.assert_array_equal(mine, its)
 
 
+def killed_anywhere(runner, run, seed, folder):
+    draw = np.random.default_rng(seed)
+    ticks = runner.whole(*run)[0]["ticks"]
+    killed_and_ended(runner, run, folder, draw, {"at_tick": int(draw.integers(1, ticks + 1))})
+
+
 def test_a_killed_run_ends_with_the_same_bits(runner, tmp_path):
-    killed_and_ended(runner, "fit of dsl", 0, tmp_path)
+    killed_anywhere(runner, ("fit", "multvae"), 0, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(25))
-@pytest.mark.parametrize("model", MODELS)
-def test_a_run_killed_anywhere_ends_with_the_same_bits(runner, model, seed, tmp_path):
-    killed_and_ended(runner, model, seed, tmp_path)
+@pytest.mark.parametrize("model", CONFIGS)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_killed_anywhere_ends_with_the_same_bits(runner, way, model, seed, tmp_path):
+    killed_anywhere(runner, (way, model), seed, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("model", CONFIGS)
+@pytest.mark.parametrize("way", ["run", "loop"])  # BackupAndRestore does not write in one step
+def test_a_run_killed_while_it_saves_ends_with_the_same_bits(runner, way, model, seed, tmp_path):
+    draw = np.random.default_rng(seed)
+    savings = runner.whole(way, model)[0]["savings"]
+    number = int(draw.integers(2, savings + 1))  # what the first one takes is not known before
+    in_save = [number, float(draw.random())]
+    killed_and_ended(runner, (way, model), tmp_path, draw, {"in_save": in_save})

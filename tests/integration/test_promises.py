@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from properties import examples, hold
 
 import tfdsl
-from tfdsl import distributions
+from tfdsl import distributions, schedules
 from tfdsl.layers import SparseDense, SparseEmbedding, mask_of
 
 STEPS = 8
@@ -27,6 +27,10 @@ INNERS = {
     "adamw": lambda: keras.optimizers.AdamW(use_ema=True, global_clipnorm=0.5),
     "two batches a step": lambda: keras.optimizers.Adam(gradient_accumulation_steps=2),
 }
+WITH_MOMENTUM = ("momentum", "adam", "adamw", "two batches a step")
+DYNAMIC = [tfdsl.DSL, tfdsl.RigL, tfdsl.SET]
+PRUNING = [tfdsl.GradualMagnitude, tfdsl.OneShotMagnitude]
+DENSITIES = [0.001, 0.1, 0.25, 0.5, 0.9, 0.999]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,16 +39,18 @@ class Case:
 
     `layers` has of each weight its layer's class and its shape; `spoilt` says of each step where
     a gradient is not finite, (weight, entry, value), both counted round and round; or None.
+    `density` is a number or a schedule. `mode` is the one that is tried beside the eager one.
     """
 
     layers: list
     dtype: str
     algorithm: type
-    density: float
+    density: object
     arguments: dict
     inner: str
     seed: int
     spoilt: list
+    mode: str
 
 
 @st.composite
@@ -53,18 +59,26 @@ def cases(draw):
     kinds = st.sampled_from([SparseDense, SparseDense, SparseEmbedding])
     not_finite = st.sampled_from([np.nan, np.inf, -np.inf])
     place = st.tuples(st.integers(0, 9), st.integers(0, 99), not_finite)
-    algorithm = draw(st.sampled_from([tfdsl.DSL, tfdsl.RigL, tfdsl.SET, tfdsl.StaticSparse]))
+    algorithm = draw(st.sampled_from([*DYNAMIC, *PRUNING, tfdsl.StaticSparse]))
+    density = draw(st.sampled_from(DENSITIES))
+    inner = draw(st.sampled_from(list(INNERS)))
     arguments = {
         "distribution": draw(st.sampled_from(distributions.DISTRIBUTIONS)),
         "init": draw(st.sampled_from(["exact", "magnitude"])),
         "optimizer_state": draw(st.sampled_from(["keep", "mask", "reset"])),
         "seed": draw(st.integers(0, 2**31 - 1)),
     }
-    if algorithm is not tfdsl.StaticSparse:
+    if algorithm in (*DYNAMIC, tfdsl.GradualMagnitude):
+        arguments |= {"total_steps": STEPS, "update_interval": draw(st.integers(1, 3))}
+        if draw(st.booleans()):
+            density = draw(ramps(falls=algorithm is tfdsl.GradualMagnitude))
+    if algorithm is tfdsl.OneShotMagnitude:
+        arguments["prune_step"] = draw(st.integers(1, STEPS))
+    if algorithm in DYNAMIC:
         grows = ["gradient", "accumulated_gradient", "random", "random_unfired"]
+        if inner in WITH_MOMENTUM and arguments["optimizer_state"] != "mask":
+            grows.append("momentum")
         arguments |= {
-            "total_steps": STEPS,
-            "update_interval": draw(st.integers(1, 3)),
             "update_ratio": draw(st.sampled_from([0.01, 0.3, 1.0])),
             "drop": draw(st.sampled_from(["magnitude", "taylor"])),
             "grow": draw(st.sampled_from(grows)),
@@ -73,12 +87,24 @@ def cases(draw):
         draw(st.lists(st.tuples(kinds, st.tuples(sizes, sizes)), min_size=1, max_size=3)),
         draw(st.sampled_from(["float32", "float32", "float32", "float16", "bfloat16", "float64"])),
         algorithm,
-        draw(st.sampled_from([0.001, 0.1, 0.25, 0.5, 0.9, 0.999])),
+        density,
         arguments,
-        draw(st.sampled_from(list(INNERS))),
+        inner,
         draw(st.integers(0, 2**31 - 1)),
         draw(st.lists(st.none() | place, min_size=STEPS, max_size=STEPS)),
+        draw(st.sampled_from(["graph", "graph", "xla"])),
     )
+
+
+@st.composite
+def ramps(draw, falls):
+    """Densities that change over the steps."""
+    kinds = [schedules.Linear, schedules.Cosine, schedules.Cubic, schedules.Polynomial]
+    ends = draw(st.lists(st.sampled_from([*DENSITIES, 1.0]), min_size=2, max_size=2, unique=True))
+    begin = draw(st.integers(0, STEPS - 1))
+    end = draw(st.integers(begin + 1, STEPS))
+    initial, final = sorted(ends, reverse=True) if falls else ends
+    return draw(st.sampled_from(kinds))(initial, final, end, begin)
 
 
 def weights_of(case):
@@ -108,7 +134,7 @@ def gradients_of(case, step):
     return gradients
 
 
-def train(case, compiled):
+def train(case, mode):
     """Yields, before the first step and after each, the weights, the optimizer, all values."""
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(case.seed)
@@ -125,7 +151,9 @@ def train(case, compiled):
         ]
         optimizer.apply(gradients, weights)
 
-    step = tf.function(apply, reduce_retracing=True) if compiled else apply
+    step = apply
+    if mode != "eager":
+        step = tf.function(apply, reduce_retracing=True, jit_compile=mode == "xla")
 
     def state():
         every = [*weights, *(mask_of(w) for w in weights), *optimizer.variables]
@@ -141,16 +169,33 @@ def train(case, compiled):
         yield state()
 
 
-def budgets(case):
-    """Numbers of active entries: of each weight, or of all together where the budget is global."""
+def shares(case, optimizer):
+    """Returns of each weight its size, the density it is to have now, and the one it ends at.
+
+    Of all weights together where the budget is global.
+    """
+    algorithm, distribution = optimizer.algorithm, case.arguments["distribution"]
     shapes = [shape for _, shape in case.layers]
-    distribution = case.arguments["distribution"]
     sizes = [rows * columns for rows, columns in shapes]
-    shares = distributions.densities(distribution, shapes, case.density)
+    finals = distributions.densities(distribution, shapes, algorithm.density.final)
     if distribution == "global":
-        sizes, shares = [sum(sizes)], shares[:1]
-    pairs = zip(sizes, shares, strict=True)
-    return [int(distributions.budget(size, share)) for size, share in pairs]
+        sizes, finals = [sum(sizes)], finals[:1]
+    updates = algorithm.updates or (lambda step: step < 0)
+    done = range(1, int(optimizer.iterations) + 1)
+    last = max((step for step in done if updates(tf.constant(step))), default=0)
+    now = float(algorithm.density(tf.constant(last)))
+    final = algorithm.density.final
+    return zip(sizes, [on_the_way(now, final, own) for own in finals], finals, strict=True)
+
+
+def on_the_way(now, final, own):
+    """Returns a weight's density when the whole has `now`, on its way to `final`, and it to `own`.
+
+    Its part of what is off the masks above the whole's last density, of what is on them below it.
+    """
+    if now == final:
+        return own
+    return own * now / final if now < final else 1 - (1 - own) * (1 - now) / (1 - final)
 
 
 def same_bits(ours, theirs):
@@ -172,24 +217,37 @@ def arithmetic_as_written():
 
 @arithmetic_as_written()
 def keeps_its_promises(case):
-    expected, before = budgets(case), None
-    in_graph = train(case, compiled=True)
-    for number, (weights, optimizer, state) in enumerate(train(case, compiled=False)):
-        masks = [mask_of(weight).value.numpy() for weight in weights]
-        counts = [int(mask.sum()) for mask in masks]
-        if case.arguments["distribution"] == "global":
-            counts = [sum(counts)]
-        assert counts == expected  # P2
-        for weight, mask in zip(weights, masks, strict=True):
-            assert (weight.value.numpy()[~mask] == 0.0).all()  # P1
-        assert all(same_bits(state, next(in_graph)[2]))  # P3
+    same_as_eager = case.mode == "graph"  # XLA's arithmetic has other last bits
+    eager, other = train(case, "eager"), train(case, case.mode)
+    before = None
+    for number, states in enumerate(zip(eager, other, strict=True)):
+        for weights, optimizer, _ in states:
+            keeps_the_budget(case, weights, optimizer)
+        assert not same_as_eager or all(same_bits(states[0][2], states[1][2]))  # P3
         if number and case.spoilt[number - 1] is not None and optimizer.sparse_weights:
-            names = [v.name for v in optimizer.variables]
-            of_optimizer = same_bits(before, state)[-len(names) :]
-            changed = [n for n, same in zip(names, of_optimizer, strict=True) if not same]
-            assert changed == ["skipped_steps"]  # P5
-            assert all(same_bits(before, state)[: -len(names)])
-        before = state
+            for was, (_, optimizer, state) in zip(before, states, strict=True):
+                changes_nothing(optimizer, was, state)
+        before = [state for _, _, state in states]
+
+
+def keeps_the_budget(case, weights, optimizer):
+    masks = [mask_of(weight).value.numpy() for weight in weights]
+    for weight, mask in zip(weights, masks, strict=True):
+        assert (weight.value.numpy()[~mask] == 0.0).all()  # P1
+    counts = [int(mask.sum()) for mask in masks]
+    if case.arguments["distribution"] == "global":
+        counts = [sum(counts)]
+    for count, (size, now, final) in zip(counts, shares(case, optimizer), strict=True):  # P2
+        is_a_half = now != final and abs(abs(count - size * now) - 0.5) < 1e-9
+        assert count == distributions.budget(size, now) or is_a_half
+
+
+def changes_nothing(optimizer, before, after):  # P5
+    names = [v.name for v in optimizer.variables]
+    same = same_bits(before, after)
+    changed = [n for n, kept in zip(names, same[-len(names) :], strict=True) if not kept]
+    assert changed == ["skipped_steps"]
+    assert all(same[: -len(names)])
 
 
 def hold_part(part):

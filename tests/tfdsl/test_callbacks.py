@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from mutations import mutate, mutations
+from properties import examples, hold
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import tfdsl
@@ -160,6 +162,30 @@ def test_a_damaged_log_is_refused_by_its_name(run, tmp_path, damage):
     with pytest.raises(ValueError, match=r"sparsity.csv is (damaged|the log of another model)"):
         log_by_hand(run[2], tmp_path, range(1, 2))
     assert path.read_bytes() == before
+
+
+@examples(30, 1000)
+def test_a_mutated_log_is_refused_or_has_a_row_of_numbers_an_epoch(examples, run, tmp_path):
+    log_by_hand(run[2], tmp_path, range(4))
+    path = tmp_path / "sparsity.csv"
+    whole = path.read_bytes()
+
+    def refused_or_read(changes):
+        path.write_bytes(mutate(whole, changes))
+        before = path.read_bytes()
+        try:
+            log_by_hand(run[2], tmp_path, range(4, 5))
+        except ValueError as error:
+            assert "sparsity.csv is" in str(error)
+            assert path.read_bytes() == before
+            return
+        epochs = [int(row["epoch"]) for row in rows_of(tmp_path)]
+        assert epochs[-1] == 4
+        assert epochs == sorted(set(epochs))
+        for row in rows_of(tmp_path):
+            assert np.isfinite([float(value or 0) for value in row.values()]).all()
+
+    hold(refused_or_read, examples, changes=mutations)
 
 
 def test_the_log_of_another_model_is_not_gone_on_with(run, tmp_path):

@@ -46,7 +46,7 @@ OF_DYNAMIC = OF_ALGORITHMS | {
     "update_interval": COUNTS,
     "total_steps": ([1, 100, np.int64(10**12)], [v for v in NO_COUNTS if v is not None]),
     "update_ratio": ([1e-9, 1.0, schedules.Linear(1.0, 0.0, end=5)], NO_SHARES),
-    "update_end": optional(COUNTS),
+    "update_end": ([None, 100, 10**9], [v for v in [*NO_COUNTS, 99] if v is not None]),
     "drop": names("magnitude", "taylor"),
     "grow": names("gradient", "accumulated_gradient", "momentum", "random", "random_unfired"),
 }
@@ -67,7 +67,17 @@ RAMP = {"initial": 1.0, "final": 0.5, "end": 10, "begin": 3}
 LIMITS = {
     algorithms.DSL: ({"density": 0.5, "total_steps": 10}, OF_DYNAMIC),
     algorithms.SET: ({"density": 0.5}, OF_DYNAMIC),
-    algorithms.RigL: ({"density": 0.5, "total_steps": 10, "optimizer_state": "keep"}, OF_DYNAMIC),
+    algorithms.RigL: (
+        {"density": 0.5, "total_steps": 1000, "optimizer_state": "keep"},
+        OF_DYNAMIC
+        | {
+            "update_interval": ([1, np.int64(750)], [*NO_COUNTS, 751]),
+            "total_steps": (
+                [134, np.int64(10**12)],
+                [v for v in [*NO_COUNTS, 133] if v is not None],
+            ),
+        },
+    ),
     algorithms.DynamicSparse: ({"density": 0.5}, OF_DYNAMIC),
     algorithms.StaticSparse: ({"density": 0.5}, OF_ALGORITHMS),
     algorithms.GradualMagnitude: (
@@ -77,7 +87,7 @@ LIMITS = {
             "update_interval": COUNTS,
             "total_steps": ([100, 10**9], [v for v in NO_COUNTS if v is not None]),
             "begin": ([0, 5], [-1, 1.5, True, "3", None]),
-            "end": ([None, 50], [v for v in NO_COUNTS if v is not None]),
+            "end": ([None, 50, 1000], [v for v in [*NO_COUNTS, 1010] if v is not None]),
         },
     ),
     algorithms.OneShotMagnitude: (
@@ -133,11 +143,15 @@ LIMITS = {
     ),
     layers.SparseDense: (
         {"units": 2},
-        {"units": ([1, 3], [0, -1, 1.5, "3", None]), "sparse_bias": FLAGS},
+        {"units": ([1, 3], NO_COUNTS), "sparse_bias": FLAGS},
     ),
     layers.SparseEmbedding: (
         {"input_dim": 3, "output_dim": 2},
-        {"weights": ([None, np.ones((3, 2), "f4")], [np.ones((2, 2), "f4")])},
+        {
+            "input_dim": ([1, 3], NO_COUNTS),
+            "output_dim": ([1, 3], NO_COUNTS),
+            "weights": ([None, np.ones((3, 2), "f4")], [np.ones((2, 2), "f4")]),
+        },
     ),
     models.MultVAE: (
         {"n_items": 5, "hidden": 3, "latent": 2},

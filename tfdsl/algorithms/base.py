@@ -84,6 +84,12 @@ class Algorithm(schedules.Serializable):
         """Returns the density each weight is to end at."""
         return distributions.densities(self.distribution, shapes, self.density.final)
 
+    def is_dense(self, density: float) -> bool:
+        """Says whether a weight that is to end at `density` is dense from the first step on."""
+        always = isinstance(self.density, schedules.Constant)
+        falls = getattr(self.density, "initial", 0.0) >= self.density.final
+        return density == 1.0 and (always or falls)
+
     def initial_masks(
         self,
         weights: Sequence[Tensor],
@@ -125,10 +131,12 @@ class Algorithm(schedules.Serializable):
         """Returns how many entries are active at `step` in a weight that ends at `density`."""
         (size,) = state.weight.shape
         now, final = self.density(step), self.density.final
-        # Every weight goes its own way to its own final density, in step with the schedule.
-        share = (
-            density + (1.0 - density) * (1.0 - (1.0 - now) / (1.0 - final)) if final < 1 else now
-        )
+        # Every weight goes its own way to its own final density, in step with the schedule: what
+        # it has off its mask is its part of what all have off theirs on the way down, and what is
+        # on it its part of what is on theirs on the way up.
+        rising = density * now / final
+        falling = 1.0 - (1.0 - density) * (1.0 - now) / (1.0 - final) if final < 1.0 else rising
+        share = tf.where(now < final, rising, falling)
         # To the last bit, also where XLA divides by multiplying: halves are rounded to even.
         share = tf.where(tf.equal(now, final), tf.constant(density, tf.float64), share)
         return distributions.budget(size, share)

@@ -28,7 +28,8 @@ class DynamicSparse(Algorithm):
             over.
         update_ratio: share of the active entries that move, in (0, 1]. A number is where the
             algorithm's own annealing starts; a schedule is taken as it is.
-        update_end: no update after this step; `None` for no end.
+        update_end: no update after this step, which leaves time for one at least; `None` for no
+            end.
         drop: "magnitude" (|w|) or "taylor" (|w * dL/dw|).
         grow: "gradient" (|dL/dw| of the step's batch), "accumulated_gradient" (absolute sum of
             the gradients since the last update), "momentum" (the inner optimizer's first
@@ -72,6 +73,13 @@ class DynamicSparse(Algorithm):
             raise ValueError(
                 "`grow='momentum'` needs the momentum of inactive weights, which "
                 "`optimizer_state='mask'` keeps at zero; use optimizer_state='reset' or 'keep'."
+            )
+        if update_end is not None and update_end < update_interval:
+            raise ValueError(
+                f"{type(self).__name__} would never change its masks: the first update comes at "
+                f"step `update_interval`, and none after `update_end`; received update_interval="
+                f"{update_interval}, update_end={update_end} (total_steps={total_steps}). Use a "
+                "smaller update_interval, or StaticSparse."
             )
 
     def _anneal(self, initial: float) -> schedules.Schedule:

@@ -68,8 +68,8 @@ class GradualMagnitude(_MagnitudePruning):
         update_interval: optimizer steps between two prunings.
         total_steps: length of the training run in optimizer steps; needed for a number.
         begin: first step at which weights may go.
-        end: step at which the final density is reached; three quarters of `total_steps` unless
-            given, so that the last quarter tunes what is left.
+        end: step at which the final density is reached, `total_steps` at the latest; three quarters
+            of it unless given, so that the last quarter tunes what is left.
         **kwargs: `distribution`, `init`, `optimizer_state`, `seed`, see `Algorithm`; `init`, for
             schedules that start below 1, is "magnitude" unless given.
     """
@@ -85,15 +85,29 @@ class GradualMagnitude(_MagnitudePruning):
         **kwargs: Any,
     ) -> None:
         self.total_steps = total_steps
+        if total_steps is not None:
+            checks.count("total_steps", total_steps)
         if schedules.is_tfmot(density):
             density, self.updates = schedules.from_tfmot(density)
         else:
             if end is None and total_steps is not None:
-                end = max(checks.count("total_steps", total_steps) * 3 // 4, 1)
+                end = max(total_steps * 3 // 4, 1)
             self.updates = schedules.UpdateSchedule(update_interval, begin, end)
             if not isinstance(density, schedules.Schedule):
                 density = self._cubic(schedules.get("density", density).final)
         super().__init__(density, **({"init": "magnitude"} | kwargs))
+        if getattr(self.density, "initial", 1.0) < self.density.final:
+            raise ValueError(
+                f"GradualMagnitude prunes and never grows, so its density cannot rise; received "
+                f"{density!r}. Use SET, RigL or DSL for a schedule that rises."
+            )
+        reached = getattr(self.density, "end", 0)
+        if total_steps is not None and reached > total_steps:
+            raise ValueError(
+                f"GradualMagnitude must reach its final density within `total_steps`; received "
+                f"total_steps={total_steps} and an `end` at step {reached}. Use an "
+                "earlier one."
+            )
 
     def _cubic(self, final: float) -> schedules.Schedule:
         begin, end, interval = self.updates.begin, self.updates.end, self.updates.interval

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 from typing import Any
 
 import keras
@@ -41,9 +42,7 @@ def load_packed(
     made = manifest["model"]
     if "config" not in made:
         raise ValueError(f"The export {path} holds no model, only its outputs: {made['error']}")
-    model = keras.saving.deserialize_keras_object(made["config"], custom_objects)
-    if not model.built and made["build"]:
-        model.build_from_config(made["build"])
+    model = _made_of(made, custom_objects, path)
     _check_complete(path, model, manifest["weights"])
     reader = tf.train.load_checkpoint(str(pathlib.Path(path) / "variables" / "variables"))
     for entry in manifest["weights"]:
@@ -64,6 +63,26 @@ def load_packed(
         if hasattr(layer, "finalize_state") and layer.built:
             layer.finalize_state()  # what its call reads is made from its weights
     return model
+
+
+def _made_of(made: dict[str, Any], custom_objects: dict[str, Any] | None, path: Any) -> keras.Model:
+    try:
+        model = keras.saving.deserialize_keras_object(made["config"], custom_objects)
+        if not model.built and made["build"]:
+            model.build_from_config(made["build"])
+    except Exception as error:  # what Keras raises, and whatever else a class of one's own does
+        raise ValueError(
+            f"The model cannot be made from the configuration in {path}: {_reason(error)}"
+        ) from error
+    return model
+
+
+def _reason(error: Exception) -> str:
+    # Keras's messages have many lines and the whole configuration; the cause is somewhere in them.
+    unknown = re.search(r"Could not locate (.+?)\.", str(error))
+    if unknown:
+        return f"{unknown[1]} is not registered with Keras; pass it in `custom_objects`."
+    return (str(error) or repr(error)).splitlines()[0][:300]
 
 
 def _check_complete(path: Any, model: keras.Model, entries: list[dict[str, Any]]) -> None:

@@ -23,7 +23,7 @@ class SparseDense(WithoutLora, keras.layers.Dense):
         layer = tfdsl.layers.SparseDense(64, activation="relu")
 
     Raises:
-        ValueError: `lora_rank` is given.
+        ValueError: `lora_rank` is given, or an argument is outside its range.
 
     Input shape: (batch, ..., input_dim). Output shape: (batch, ..., units).
     """
@@ -34,6 +34,7 @@ class SparseDense(WithoutLora, keras.layers.Dense):
 
     def __init__(self, *args: Any, sparse_bias: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        checks.count("units", self.units)  # Dense takes True
         self.sparse_bias = checks.flag("sparse_bias", sparse_bias)
 
     def build(self, input_shape: Any) -> None:

@@ -36,14 +36,14 @@ def after(algorithm, *states, step=1):
 def test_gradient_growth_drops_the_smallest_weights_and_grows_the_steepest(algorithm):
     # Half of 4 go: 1 and 2. Of all inactive then, 5 and 7 are steepest.
     gradient = [0.9, 0.0, 0.0, 0.7, 0.2, -0.8, 0.1, 0.3]
-    algorithm = algorithm(0.5, update_ratio=HALF, total_steps=100, distribution="uniform")
+    algorithm = algorithm(0.5, update_ratio=HALF, total_steps=1000, distribution="uniform")
     assert after(algorithm, state(gradient=gradient)) == [0, 3, 5, 7]
 
 
 @pytest.mark.parametrize("algorithm", [DSL, RigL])
 def test_a_dropped_weight_may_grow_at_once(algorithm):
     # 1 goes with 2, but its gradient is the steepest.
-    algorithm = algorithm(0.5, update_ratio=HALF, total_steps=100, distribution="uniform")
+    algorithm = algorithm(0.5, update_ratio=HALF, total_steps=1000, distribution="uniform")
     assert after(algorithm, state(gradient=GRADIENT)) == [0, 1, 3, 5]
 
 
@@ -208,7 +208,7 @@ def test_a_mask_that_came_with_another_budget_keeps_it():
 
 
 def test_the_masks_are_the_same_bits_in_a_graph_and_under_xla():
-    algorithm = RigL(0.5, total_steps=100)
+    algorithm = RigL(0.5, total_steps=1000)
     now = state(gradient=[0.0, 0.9, 0.0, 0.0, 0.2, 0.2, 0.2, 0.2])
     for step in (1, 2):
         step = tf.constant(step, tf.int64)
@@ -234,6 +234,18 @@ def test_a_rising_density_grows_the_budget():
     sparse = state(gradient=GRADIENT, active=[0, 1])
     assert len(after(algorithm, sparse, step=5)) == 4
     assert len(after(algorithm, sparse, step=10)) == 6
+
+
+def test_weights_of_several_densities_rise_together():
+    algorithm = SET(schedules.Linear(0.1, 0.4, end=10), update_interval=1, distribution="erk")
+    weights = [tf.ones([20, 30]), tf.ones([30, 2])]
+    ends = algorithm.densities([(20, 30), (30, 2)])
+    assert ends == [pytest.approx(0.34, abs=0.01), 1.0]
+    for step, share in ((0, 0.25), (10, 1.0)):
+        counts = [
+            int(tf.math.count_nonzero(mask)) for mask in algorithm.initial_masks(weights, step)
+        ]
+        assert counts == [round(600 * ends[0] * share), round(60 * share)]
 
 
 def test_masks_begin_at_the_schedules_first_density():

@@ -81,12 +81,19 @@ def test_an_algorithm_survives_its_configuration(algorithm):
         ({"update_end": -5}, "received -5"),
         ({"drop": "gradient"}, "received 'gradient'"),
         ({"grow": "everything"}, "received 'everything'"),
+        ({"update_end": 99}, "update_interval=100, update_end=99 "),
     ],
 )
 @pytest.mark.parametrize("algorithm", [SET, RigL, DSL])
 def test_a_bad_argument_is_refused_with_its_value(algorithm, arguments, received):
     with pytest.raises(ValueError, match=received):
-        algorithm(0.5, **({"total_steps": 100} | arguments))
+        algorithm(0.5, **({"total_steps": 1000} | arguments))
+
+
+def test_a_run_too_short_for_a_single_update_is_refused():
+    RigL(0.5, total_steps=12, update_interval=9)
+    with pytest.raises(ValueError, match=r"update_interval=10, update_end=9 \(total_steps=12\)"):
+        RigL(0.5, total_steps=12, update_interval=10)
 
 
 @pytest.mark.parametrize("algorithm", [DSL, RigL])

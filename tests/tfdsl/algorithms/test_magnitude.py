@@ -133,7 +133,7 @@ def test_an_algorithm_survives_its_configuration(algorithm):
         (lambda: OneShotMagnitude(0.0, prune_step=5), r"received 0\.0"),
         (
             lambda: OneShotMagnitude(schedules.Linear(1.0, 0.5, end=5), prune_step=5),
-            r"must be a number in \(0, 1\]; received <",
+            r"must be a number in \(0, 1\]; received Linear\(initial=1\.0",
         ),
         (lambda: OneShotMagnitude(0.5, prune_step=0), "received 0"),
         (lambda: GradualMagnitude(1.5, total_steps=100), r"received 1\.5"),
@@ -141,6 +141,12 @@ def test_an_algorithm_survives_its_configuration(algorithm):
         (lambda: GradualMagnitude(0.5, total_steps=100, update_interval=0), "received 0"),
         (lambda: GradualMagnitude(0.5, begin=50, end=40), "begin=50, end=40"),
         (lambda: GradualMagnitude(0.5), "received None"),
+        (lambda: GradualMagnitude(0.5, total_steps=100, end=900), "total_steps=100 .* 900"),
+        (lambda: GradualMagnitude(0.5, total_steps=0, end=9), "received 0"),
+        (
+            lambda: GradualMagnitude(schedules.Linear(0.2, 0.5, end=9)),
+            r"cannot rise; received Linear\(initial=0\.2, final=0\.5, end=9, begin=0\)",
+        ),
     ],
 )
 def test_a_bad_argument_is_refused_with_its_value(make, received):

@@ -114,6 +114,34 @@ def test_a_configuration_is_never_run_as_code(tmp_path):
         load_packed(tmp_path / "a")
 
 
+class Unregistered(keras.layers.Layer):
+    def call(self, x):
+        return x
+
+
+def test_a_class_that_is_not_registered_is_asked_for(tmp_path):
+    layers = [keras.Input((2,)), tfdsl.layers.SparseDense(3), Unregistered()]
+    model = exported_models.masked(keras.Sequential(layers))
+    saved_model(model, tmp_path / "a")
+    with pytest.raises(ValueError, match=r"a: class 'Unregistered' .* in `custom_objects`\.$"):
+        load_packed(tmp_path / "a")
+    assert_equal(model, load_packed(tmp_path / "a", {"Unregistered": Unregistered}))
+
+
+@pytest.mark.parametrize("config", [{"class_name": "Dense"}, None, [], {"config": {}}])
+def test_what_is_no_configuration_is_refused_in_one_line(tmp_path, monkeypatch, config):
+    serialize = keras.saving.serialize_keras_object
+    monkeypatch.setattr(
+        keras.saving,
+        "serialize_keras_object",
+        lambda model: serialize(model) | {"config": {"layers": [config]}},
+    )
+    saved_model(exported_models.mult_vae()[0], tmp_path / "a")
+    with pytest.raises(ValueError, match=f"cannot be made .* in {tmp_path / 'a'}: .") as error:
+        load_packed(tmp_path / "a")
+    assert "\n" not in str(error.value)
+
+
 def test_a_damaged_export_or_another_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is no export of tfdsl"):
         load_packed(tmp_path)
