@@ -168,7 +168,8 @@ def test_replicas_draw_noise_of_their_own():
         return strategy().run(lambda: philox.normal(one, philox.fold(3, 1, 7)))
 
     first, second = (part.numpy() for part in strategy().experimental_local_results(noises()))
-    np.testing.assert_array_equal(first, philox.normal(one, philox.fold(3, 1, 7)))
+    # A GPU's logarithm has other last bits.
+    np.testing.assert_allclose(first, philox.normal(one, philox.fold(3, 1, 7)), rtol=1e-6)
     assert (first != second).all()
 
 
