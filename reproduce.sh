@@ -18,14 +18,16 @@ Usage: ./reproduce.sh [COMMAND]
                          amgp-criteo; parts-multvae-ml1m, parts-multvae-citeulike,
                          parts-lightgcn-gowalla, parts-neumf-ml1m: DSL with one thing changed
   table NAME [flags]     make one table; finished runs are kept, interrupted ones go on
+  report                 put all tables of a folder on one page: README.md, and report.html, one file
+                         with sortable tables, pictures, and the configuration of every run
   test [--all] [pytest flags]
                          ruff, mypy and pytest, as continuous integration runs them; with --all
                          also the tests that take hours
   -h, --help, help       this text
 
-Flags of table:
+Flags of table, and --out of report:
   --data_dir=FOLDER      data sets that you have, a folder each (ml-1m/); else downloaded
-  --out=FOLDER           where the table's folder is made (runs)
+  --out=FOLDER           where the tables' folders are (runs)
   --budget=short|full    short (the default; LightGCN wants a GPU), or the published length;
                          lightgcn-* and amgp-criteo-like also have long, 5 and 4 times short
   --protocol=clean|published
@@ -196,7 +198,7 @@ check_table() {
 
 case "${1:-}" in
   "") run_pipeline table multvae-synthetic ;;
-  list) run_pipeline "$@" ;;
+  list | report) run_pipeline "$@" ;;
   table)
     check_table "${@:2}"
     run_pipeline "$@"
@@ -204,7 +206,7 @@ case "${1:-}" in
   test) run_tests "${@:2}" ;;
   -h | --help | help) usage ;;
   *)
-    say "unknown command '$1'. Known: list, table NAME, test; ./reproduce.sh -h explains."
+    say "unknown command '$1'. Known: list, table NAME, report, test; ./reproduce.sh -h explains."
     exit 2
     ;;
 esac

@@ -2,9 +2,11 @@
 
     python -m pipelines.reproduce list
     python -m pipelines.reproduce table NAME [flags]
+    python -m pipelines.reproduce report [flags]
 
 A table's folder, `--out`/NAME-PROTOCOL-BUDGET, holds runs/ (one folder a run), table.md,
-table.json and table.png. Finished runs are never run again; an interrupted one goes on.
+table.json and table.png. Finished runs are never run again; an interrupted one goes on. The report
+of all tables in `--out` is its README.md and report.html.
 """
 
 import dataclasses
@@ -12,13 +14,13 @@ import pathlib
 
 from absl import app, flags
 
-from pipelines import command_line, files, render_density, render_parts, render_stages
+from pipelines import command_line, files
 from pipelines.command_line import say
 from pipelines.grid import finished, run_grid
+from pipelines.render import report
 from pipelines.tables import BUDGETS, TABLES, Options
 from tfdsl import checks
 
-_RENDERERS = {"density": render_density, "stages": render_stages, "parts": render_parts}
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder with the data sets (one folder each); downloaded if not given."
 )
@@ -70,11 +72,8 @@ def make_table(
     whole = table.grid(dataclasses.replace(options, algorithms=None))
     rows = [of.get(config.key) or finished(config, folder / "runs") for config in whole]
     results = [result for result in rows if result]
-    renderer = _RENDERERS[table.kind]
-    text = renderer.markdown(table, results)
     files.write_json(folder / "table.json", results)
-    files.write_text(folder / "table.md", text)
-    renderer.picture(table, results, folder / "table.png")
+    text = report.write_table(table, results, folder)
     say(f"written: {folder}/table.md, table.json, table.png")
     return text
 
@@ -89,9 +88,12 @@ def main(arguments: list[str]) -> None:
             checks.choice("table", name, TABLES)
             options, out = _options(TABLES[name].seeds), pathlib.Path(_OUT.value)
             print(make_table(name, options, out, _DATA_DIR.value, _JOBS.value))
+        case ["report"]:
+            for path in report.write(pathlib.Path(_OUT.value)):
+                say(f"written: {path}")
         case _:
             given = " ".join(arguments) or "nothing"
-            raise app.UsageError(f"Expected 'list' or 'table NAME'; received {given!r}.")
+            raise app.UsageError(f"Expected 'list', 'table NAME' or 'report'; received {given!r}.")
 
 
 def _options(n_seeds: int) -> Options:

@@ -10,9 +10,9 @@ from tfdsl import checks
 
 BUDGETS = ("short", "long", "full")
 _DENSITIES = (0.8, 0.5, 0.3, 0.2, 0.1, 0.05)
-_METHODS = ("dsl", "rigl", "set", "static", "gradual", "oneshot", "narrow")
+METHODS = ("dsl", "rigl", "set", "static", "gradual", "oneshot", "narrow")
 # Of the tables with masks: algorithm and density of each row.
-CASES = [("dense", 1.0), *((method, density) for density in _DENSITIES for method in _METHODS)]
+CASES = [("dense", 1.0), *((method, density) for density in _DENSITIES for method in METHODS)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,90 @@
+"""Tables of one run and of what becomes of it when one thing is changed."""
+
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+
+from pipelines.render import figures
+from pipelines.render.sheet import Sheet
+from pipelines.tables.base import Table
+
+
+def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
+    """Returns the table: a row a change, mean and spread over its seeds.
+
+    "+/-" is the mean difference to the first row's runs of the same seeds, in the first metric.
+    """
+    made = [result for result in results if "missing" not in result]
+    first = table.metrics[0]
+    head = ["changed", "seeds", *table.metrics, "+/-", "density", "explored", "last overlap"]
+    page = Sheet(table.title, head, notes="" if made else f"{results[0]['missing']}.")
+    if not made:
+        return page
+    rows = figures.group(made)
+    base = {run["config"]["seed"]: run for run in rows[0]}
+    for runs in rows:
+        cells = [change(runs[0]["config"], rows[0][0]["config"]), str(len(runs))]
+        cells += [figures.spread([run["test"][metric] for run in runs]) for metric in table.metrics]
+        of_base = [base.get(run["config"]["seed"], run) for run in runs]
+        both = [[run["test"][first] for run in of] for of in (runs, of_base)]
+        cells.append("" if runs is rows[0] else f"{np.mean(np.subtract(*both)):+.4f}")
+        cells.append(f"{np.mean([run['report']['density'] for run in runs]):.3f}")
+        cells += [_last(runs, name) for name in ("exploration", "overlap")]
+        page.add(cells, runs)
+    config = made[0]["config"]
+    page.notes = (
+        "Test part, at the epoch that is best on the validation part. "
+        f"{config['epochs']} epochs of batches of {config['batch_size']} ({made[0]['steps']} "
+        f"steps), masks updated every {config['update_interval']} steps. {table.notes} +/- is the "
+        f"mean difference to the first row in {first}, seed by seed. Explored is the share of "
+        "entries that were ever active, last overlap the share of active ones that were so at the "
+        f"evaluation before the last too.\n\nMade with {figures.made_with(made)}."
+    )
+    return page
+
+
+def change(config: dict[str, Any], base: dict[str, Any]) -> str:
+    """Names what one configuration has otherwise than another, but for the seed."""
+    if config["algorithm"] != base["algorithm"]:
+        return str(config["algorithm"])
+    named = [f"{name} = {value}" for name, value in _differences(config, base)]
+    return ", ".join(named) or f"{base['algorithm']}, as it is"
+
+
+def _differences(config: dict[str, Any], base: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+        if name == "seed" or value == base.get(name):
+            continue
+        if isinstance(value, dict):
+            yield from _differences(value, base[name])
+        else:
+            yield name, value
+
+
+def picture(table: Table, results: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
+    """Draws the first metric of every row, a point a seed, and the first row's mean as a line."""
+    metric = table.metrics[0]
+    rows = figures.group([result for result in results if "missing" not in result])
+    figure, axes = plt.subplots(figsize=(6.4, 1.2 + 0.28 * len(rows)), layout="constrained")
+    names = [change(runs[0]["config"], rows[0][0]["config"]) for runs in rows]
+    for place, runs in enumerate(rows):
+        values = [run["test"][metric] for run in runs]
+        label = "a seed" if place == 0 else None
+        axes.plot(values, [place] * len(values), "o", color="tab:blue", alpha=0.5, label=label)
+        label = "mean" if place == 0 else None
+        axes.plot(np.mean(values), place, "|", color="black", markersize=14, label=label)
+    if rows:
+        axes.axvline(np.mean([run["test"][metric] for run in rows[0]]), color="grey", linewidth=1)
+    axes.set_yticks(range(len(rows)), names)
+    axes.invert_yaxis()
+    axes.set(xlabel=f"test {metric}", title=table.title)
+    figures.finish(axes)
+    figures.save(figure, path)
+
+
+def _last(runs: Sequence[dict[str, Any]], name: str) -> str:
+    values = [run["masks"][-1][name] for run in runs if run["masks"]]
+    return f"{np.mean(values):.3f}" if values else ""

@@ -1,0 +1,154 @@
+"""One report of all tables in a folder: a page in Markdown, and one HTML file without a network.
+
+A table's folder is called NAME-PROTOCOL-BUDGET, with one word more where something else about its
+runs is special, such as amgp-ml100k-clean-short-alone.
+"""
+
+import base64
+import dataclasses
+import json
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jinja2
+import markdown
+
+from pipelines import files
+from pipelines.render import density, lowest, parts, stages
+from pipelines.render.sheet import Sheet
+from pipelines.tables import BUDGETS, TABLES
+from pipelines.tables.base import Table
+
+_RENDERERS: dict[str, Any] = {"density": density, "stages": stages, "parts": parts}
+_FOLDER = re.compile(rf"(.+)-(clean|published)-({'|'.join(BUDGETS)})(?:-(\w+))?")
+_INTRODUCTION = (
+    "Every figure is made by a run; `./reproduce.sh report` writes this page from the runs' own "
+    "files. Quality is on the test part; ± is the standard deviation over seeds."
+)
+# Of a run's result what the report shows of it.
+_SHOWN = ("config", "test", "validation", "best_epoch", "steps", "seconds", "environment")
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A table that was made: its folder, what it is, and its runs."""
+
+    folder: pathlib.Path
+    table: Table
+    title: str
+    results: list[dict[str, Any]]
+
+    def sheet(self) -> Sheet:
+        """Returns the table under its own title."""
+        return dataclasses.replace(table_of(self.table, self.results), title=self.title)
+
+    @property
+    def picture(self) -> pathlib.Path | None:
+        """Its picture, if there is one."""
+        path = self.folder / "table.png"
+        return path if path.exists() else None
+
+
+def write_table(table: Table, results: Sequence[dict[str, Any]], folder: pathlib.Path) -> str:
+    """Writes table.md and table.png of a table into its folder; returns the Markdown."""
+    text = table_of(table, results).markdown()
+    files.write_text(folder / "table.md", text)
+    _RENDERERS[table.kind].picture(table, results, folder / "table.png")
+    return text
+
+
+def table_of(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
+    """Returns a table of its results."""
+    made: Sheet = _RENDERERS[table.kind].sheet(table, results)
+    return made
+
+
+def find(folder: pathlib.Path) -> list[Made]:
+    """Returns the tables in a folder, in the order of `TABLES`, shorter budgets first.
+
+    Raises:
+        ValueError: there is none.
+    """
+    made = []
+    for path in sorted(folder.glob("*/table.json")):
+        match = _FOLDER.fullmatch(path.parent.name)
+        if match and match[1] in TABLES:
+            table = TABLES[match[1]]
+            more = [word for word in match.groups()[1:] if word not in ("clean", "short", None)]
+            title = f"{table.title} ({', '.join(more)})" if more else table.title
+            made.append(Made(path.parent, table, title, json.loads(path.read_text())))
+    if not made:
+        raise ValueError(
+            f"There is no table in {folder}; make one with ./reproduce.sh table NAME, or say with "
+            "--out where they are."
+        )
+    order = list(TABLES)
+    return sorted(made, key=lambda one: (order.index(one.table.name), "long" in one.folder.name))
+
+
+def write(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Writes README.md and report.html for the tables in a folder; returns both paths."""
+    made = find(folder)
+    page, html = folder / "README.md", folder / "report.html"
+    files.write_text(page, markdown_of(made))
+    files.write_text(html, _html(made))
+    return [page, html]
+
+
+def markdown_of(made: Sequence[Made]) -> str:
+    """Returns the page of tables in Markdown, for the folder that theirs are in."""
+    text = [f"# Results\n\n{_INTRODUCTION}\n", _summary(made).markdown(level=2)]
+    for one in made:
+        name = one.folder.name
+        picture = f"\n![{one.title}]({name}/table.png)\n" if one.picture else ""
+        text.append(f"{one.sheet().markdown(level=2)}{picture}\nFiles: [{name}]({name}).\n")
+    return "\n".join(text)
+
+
+def _summary(made: Sequence[Made]) -> Sheet:
+    sparse = [(one.title, one.table, one.results) for one in made if one.table.kind == "density"]
+    return lowest.sheet(sparse)
+
+
+def _html(made: Sequence[Made]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    sections = [_section(_summary(made), None)]
+    sections += [_section(one.sheet(), one.picture) for one in made]
+    template = environment.get_template("report.html")
+    return template.render(introduction=_as_html(_INTRODUCTION), sections=sections)
+
+
+def _section(sheet: Sheet, picture: pathlib.Path | None) -> dict[str, Any]:
+    data = base64.b64encode(picture.read_bytes()).decode() if picture else None
+    rows = [
+        {"cells": cells, "runs": [_shown(run) for run in runs]}
+        for cells, runs in zip(sheet.rows, sheet.runs, strict=True)
+    ]
+    return {
+        "title": sheet.title,
+        "anchor": re.sub(r"\W+", "-", sheet.title.lower()).strip("-"),
+        "head": sheet.head,
+        "rows": rows,
+        "notes": _as_html(sheet.notes),
+        "picture": data,
+    }
+
+
+def _shown(run: dict[str, Any]) -> dict[str, str]:
+    content = {name: run[name] for name in _SHOWN if name in run}
+    text = json.dumps(content or run, indent=1, sort_keys=True)
+    return {"name": f"seed {run['config']['seed']}", "text": text}
+
+
+def _as_html(text: str) -> Any:
+    # Autoescaping is for what is not Markdown; raw HTML in a note stays text.
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;")
+    return jinja2.utils.markupsafe.Markup(markdown.markdown(escaped, extensions=["sane_lists"]))

@@ -1,0 +1,30 @@
+import pytest
+from made_results import result
+
+from pipelines.render import density
+from pipelines.tables import TABLES, Options
+
+
+@pytest.mark.parametrize(
+    ("protocol", "quirks", "text"),
+    [
+        ("clean", (), "(quirks: none). Test part, at the epoch that is best on the validation"),
+        ("published", ("test_selection",), "Test part, at the epoch that is best on itself."),
+        ("published", ("bernoulli",), "Test part, at the epoch that is best on the validation"),
+    ],
+)
+def test_a_table_says_on_what_the_epoch_was_chosen(protocol, quirks, text):
+    table = TABLES["lightgcn-gowalla"]
+    results = [
+        result()
+        | {
+            "config": config.to_dict(),
+            "test": dict.fromkeys(table.metrics, 0.1),
+            "report": {"density": 0.5, "parameters": 7},
+            "best_epoch": 3,
+            "seconds": 1.0,
+            "steps": 10,
+        }
+        for config in table.grid(Options(protocol=protocol, quirks=quirks))
+    ]
+    assert text in density.sheet(table, results).markdown()

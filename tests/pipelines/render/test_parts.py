@@ -1,0 +1,49 @@
+from made_results import result
+
+from pipelines.render import parts
+from pipelines.tables import TABLES, Options
+
+TABLE = TABLES["parts-multvae-ml1m"]
+
+
+def results(options, score):
+    made = []
+    for config in TABLE.grid(options):
+        is_sparse = config.algorithm != "dense"
+        masks = [{"exploration": 0.9, "overlap": 0.75}] if is_sparse else []
+        made.append(
+            result()
+            | {
+                "config": config.to_dict(),
+                "test": dict.fromkeys(TABLE.metrics, score(config)),
+                "report": {"density": config.density, "parameters": 7},
+                "masks": masks,
+                "steps": 10,
+            }
+        )
+    return made
+
+
+def score(config):
+    return 0.1 * (config.seed + 1) + 0.01 * ("grow" in config.algorithm_settings)
+
+
+def test_a_row_names_what_is_changed_and_what_it_makes_of_it(tmp_path):
+    made = results(Options(seeds=(0, 1)), score)
+    lines = parts.sheet(TABLE, made).markdown().splitlines()
+    assert lines[4].startswith(
+        "| dsl, as it is | 2 | 0.1500 ± 0.0707 | 0.1500 ± 0.0707 |  | 0.200 |"
+    )
+    assert lines[5].startswith("| grow = random | 2 | 0.1600 ± 0.0707 |")
+    assert lines[5].endswith("| +0.0100 | 0.200 | 0.900 | 0.750 |")
+    assert any(line.startswith("| optimizer_state = mask | 2 |") for line in lines)
+    assert any(line.startswith("| update_interval = 200 | 2 |") for line in lines)
+    assert any(line.startswith("| dense | 2 |") and line.endswith("|  |  |") for line in lines)
+    parts.picture(TABLE, made, tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_table_without_data_says_so(tmp_path):
+    missing = [{"config": c.to_dict(), "missing": "no such folder"} for c in TABLE.grid(Options())]
+    assert parts.sheet(TABLE, missing).markdown().endswith("\nno such folder.\n")
+    parts.picture(TABLE, missing, tmp_path / "picture.png")

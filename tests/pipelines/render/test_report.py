@@ -1,0 +1,102 @@
+"""The report, of made-up results in a folder as the tables' command leaves it."""
+
+import html.parser
+import json
+
+import pytest
+from made_results import result
+
+from pipelines.render import report
+from pipelines.tables import TABLES, Options
+
+SCORES = {"dense": 1.0, "dsl": 0.992, "narrow": 0.96, "static": 0.9}
+
+
+def made(config):
+    quality = SCORES.get(config.algorithm, 0.5) if config.density > 0.15 else 0.5
+    metrics = TABLES["multvae-ml1m"].metrics
+    return result() | {
+        "config": config.to_dict(),
+        "test": dict.fromkeys(metrics, quality),
+        "validation": {},
+        "report": {"density": config.density, "parameters": 7},
+        **{"best_epoch": 3, "seconds": 1.0, "steps": 10, "masks": ["left out of the report"]},
+    }
+
+
+def write(folder, name, results, picture=b"\x89PNG picture"):
+    (folder / name).mkdir()
+    (folder / name / "table.json").write_text(json.dumps(results))
+    if picture:
+        (folder / name / "table.png").write_bytes(picture)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    results = [made(config) for config in TABLES["multvae-ml1m"].grid(Options())]
+    write(tmp_path, "multvae-ml1m-clean-short", results)
+    missing = {"config": results[0]["config"], "missing": "there is no <b>such</b> & folder"}
+    write(tmp_path, "neumf-ml1m-published-full-alone", [missing], picture=None)
+    write(tmp_path, "export", [])
+    return tmp_path
+
+
+class Page(html.parser.HTMLParser):
+    """Counts tags, and remembers what they refer to; fails where one is left open."""
+
+    EMPTY = ("meta", "img", "link", "br")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.references = [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.references += [value for name, value in attributes if name in ("src", "href")]
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_has_every_table_and_its_picture(folder):
+    page, _ = report.write(folder)
+    text = page.read_text()
+    assert "\n## MultVAE, MovieLens-1M, held-out users\n" in text
+    assert "](multvae-ml1m-clean-short/table.png)" in text
+    assert "\n## NeuMF, MovieLens-1M, leave one out (published, full, alone)\n" in text
+    assert "neumf-ml1m-published-full-alone/table.png" not in text
+    assert text.index("MultVAE, MovieLens") < text.index("NeuMF, MovieLens")
+
+
+def test_the_lowest_densities_near_dense_are_those_of_the_results(folder):
+    page, _ = report.write(folder)
+    (row,) = [line for line in page.read_text().splitlines() if "ndcg@20 | 1.0000" in line]
+    dsl, rigl, _, static, _, _, narrow = (cell.strip() for cell in row.split("|")[4:-1])
+    assert (dsl, rigl, static, narrow) == ("0.2 / 0.2", "- / -", "- / -", "- / 0.2")
+
+
+def test_the_html_needs_nothing_else(folder):
+    _, path = report.write(folder)
+    page = Page(path.read_text())
+    assert page.tags.count("table") == 3
+    assert page.tags.count("button") == 43 + 1
+    for reference in page.references:
+        assert reference.startswith(("#", "data:image/png;base64,"))
+
+
+def test_the_html_has_each_runs_configuration_and_none_of_its_text_as_tags(folder):
+    _, path = report.write(folder)
+    text = path.read_text()
+    assert text.count("&#34;anneal_steps&#34;: 4000") == 43 + 1
+    assert "left out of the report" not in text
+    assert "there is no &lt;b&gt;such&lt;/b&gt; &amp; folder" in text
+    assert "<b>such" not in text
+
+
+def test_a_folder_without_tables_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="There is no table in"):
+        report.write(tmp_path)
