@@ -13,33 +13,32 @@ Usage: ./reproduce.sh [COMMAND]
 
   (nothing)              make the table multvae-synthetic: small, fit for a CPU, no download
   list                   list the tables: multvae-synthetic, multvae-ml1m, multvae-citeulike,
-                         lightgcn-gowalla, lightgcn-yelp2018, lightgcn-amazon-book,
-                         neumf-ml1m, neumf-citeulike, amgp-criteo-like, amgp-ml100k,
-                         amgp-criteo; parts-multvae-ml1m, parts-multvae-citeulike,
-                         parts-lightgcn-gowalla, parts-neumf-ml1m: DSL with one thing changed
+                         lightgcn-gowalla, lightgcn-yelp2018, lightgcn-amazon-book, neumf-ml1m,
+                         neumf-citeulike, amgp-criteo-like, amgp-ml100k, amgp-criteo; and DSL with
+                         one thing changed: parts-multvae-ml1m, parts-multvae-citeulike,
+                         parts-lightgcn-gowalla, parts-neumf-ml1m
   table NAME [flags]     make one table; finished runs are kept, interrupted ones go on
-  report                 put all tables of a folder on one page: README.md, and report.html, one file
-                         with sortable tables, pictures, and the configuration of every run
-  test [--all] [pytest flags]
-                         ruff, mypy and pytest, as continuous integration runs them; with --all
-                         also the tests that take hours
+  all [flags]            make what is missing of every table that has the budget, and the report
+  report [--out=FOLDER]  all tables on one page, README.md, and in one file, report.html
+  test [--all] [flags]   ruff, mypy, pytest (its flags); --all: also the tests that take hours
   -h, --help, help       this text
 
-Flags of table, and --out of report:
+Flags of table, and of all but for protocol, quirks and algorithms:
   --data_dir=FOLDER      data sets that you have, a folder each (ml-1m/); else downloaded
   --out=FOLDER           where the tables' folders are (runs)
   --budget=short|full    short (the default; LightGCN wants a GPU), or the published length;
-                         lightgcn-* and amgp-criteo-like also have long, 5 and 4 times short
+                         lightgcn-* and amgp-criteo-like also have long, 2.5 and 4 times short
   --protocol=clean|published
                          our protocol (the default), or the published code's with its quirks
                          (amgp-*: clean alone, there is no published code)
   --quirks=A,B           under published, the quirks to keep (default: all; --quirks= for none):
-                         bernoulli, masked_bias, warm_moments, shrinking_budget,
-                         test_selection, fixed_negatives, file_order, last_batch
-  --algorithms=A,B       those of the table's rows to make now (all): dense, narrow, dsl, ...;
-                         rows made before stay in the table
+                         bernoulli, masked_bias, warm_moments, shrinking_budget, test_selection,
+                         fixed_negatives, file_order, last_batch
+  --algorithms=A,B       the table's rows to make now (all): dense, narrow, dsl, ...; others stay
   --seeds=N              run everything with the seeds 0 to N - 1 (1; amgp-* and parts-*: 3)
-  --jobs=N               runs at once (1): a GPU has room for several
+  --jobs=N               runs at once (1; all: 8 on a GPU, else 2): a GPU has room for several
+  --device=gpu|cpu       of all: what to run on; on a CPU only the tables that suit one
+  --dry_run              of all: list the runs, and about how long each takes
 
 The first call installs the versions of constraints.txt into .venv beside this script (some
 minutes, 2.5 GB; more with a GPU). It installs again only when constraints.txt, setup.cfg,
@@ -198,7 +197,7 @@ check_table() {
 
 case "${1:-}" in
   "") run_pipeline table multvae-synthetic ;;
-  list | report) run_pipeline "$@" ;;
+  list | all | report) run_pipeline "$@" ;;
   table)
     check_table "${@:2}"
     run_pipeline "$@"
@@ -206,7 +205,7 @@ case "${1:-}" in
   test) run_tests "${@:2}" ;;
   -h | --help | help) usage ;;
   *)
-    say "unknown command '$1'. Known: list, table NAME, report, test; ./reproduce.sh -h explains."
+    say "unknown command '$1'. Known: list, table NAME, all, report, test; ./reproduce.sh -h explains."
     exit 2
     ;;
 esac

@@ -19,7 +19,11 @@ from pipelines.train import run
 
 
 def run_grid(
-    grid: Sequence[RunConfig], folder: pathlib.Path, data_dir: str | None, jobs: int = 1
+    grid: Sequence[RunConfig],
+    folder: pathlib.Path,
+    data_dir: str | None,
+    jobs: int = 1,
+    note: Callable[[RunConfig], str] | None = None,
 ) -> list[dict[str, Any]]:
     """Returns the result of every run, in the order of the grid.
 
@@ -31,19 +35,20 @@ def run_grid(
         data_dir: folder with the data sets, or None for the cache.
         jobs: how many run at once, each in a process of its own if more than one. They share a
             GPU, where small models leave most of it idle.
+        note: called with each run that has ended; what it returns is printed with it.
 
     Raises:
         DataError: the data is damaged.
     """
     outcome = functools.partial(_outcome, folder=folder, data_dir=data_dir)
     if jobs == 1:
-        return _collected(grid, [functools.partial(outcome, config) for config in grid])
+        return _collected(grid, [functools.partial(outcome, config) for config in grid], note)
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else the first takes it all
     pool = concurrent.futures.ProcessPoolExecutor(
         jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1
     )
     try:
-        return _collected(grid, [pool.submit(outcome, config).result for config in grid])
+        return _collected(grid, [pool.submit(outcome, config).result for config in grid], note)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -54,7 +59,9 @@ def finished(config: RunConfig, folder: pathlib.Path) -> dict[str, Any] | None:
 
 
 def _collected(
-    grid: Sequence[RunConfig], outcomes: Sequence[Callable[[], tuple[Any, float]]]
+    grid: Sequence[RunConfig],
+    outcomes: Sequence[Callable[[], tuple[Any, float]]],
+    note: Callable[[RunConfig], str] | None,
 ) -> list[dict[str, Any]]:
     """Returns the results; data that could not be had once is not asked for again."""
     results: list[dict[str, Any]] = []
@@ -63,7 +70,8 @@ def _collected(
         if config.data not in missing:
             result, seconds = outcome()
             if not isinstance(result, str):
-                say(f"[{place}/{len(grid)}] {config.key}: done in {seconds:.0f} s")
+                more = note(config) if note else ""
+                say(f"[{place}/{len(grid)}] {config.key}: done in {seconds:.0f} s{more}")
                 results.append(result)
                 continue
             missing[config.data] = result

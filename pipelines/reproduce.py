@@ -2,6 +2,7 @@
 
     python -m pipelines.reproduce list
     python -m pipelines.reproduce table NAME [flags]
+    python -m pipelines.reproduce all [flags]
     python -m pipelines.reproduce report [flags]
 
 A table's folder, `--out`/NAME-PROTOCOL-BUDGET, holds runs/ (one folder a run), table.md,
@@ -9,14 +10,16 @@ table.json and table.png. Finished runs are never run again; an interrupted one 
 of all tables in `--out` is its README.md and report.html.
 """
 
-import dataclasses
+import os
 import pathlib
 
+import tensorflow as tf
 from absl import app, flags
 
-from pipelines import command_line, files
+from pipelines import command_line
 from pipelines.command_line import say
-from pipelines.grid import finished, run_grid
+from pipelines.make import make_table
+from pipelines.make_all import DEVICES, make_all, plan
 from pipelines.render import report
 from pipelines.tables import BUDGETS, TABLES, Options
 from tfdsl import checks
@@ -39,43 +42,11 @@ _SEEDS = flags.DEFINE_integer(
 _ALGORITHMS = flags.DEFINE_list(
     "algorithms", None, "Those of the table's to run now (default: all)."
 )
-_JOBS = flags.DEFINE_integer("jobs", 1, "Runs at once, a process each.", lower_bound=1)
-
-
-def make_table(
-    name: str, options: Options, out: pathlib.Path, data_dir: str | None, jobs: int = 1
-) -> str:
-    """Runs what is missing of a table and writes it.
-
-    Args:
-        name: a key of `TABLES`.
-        options: budget, protocol, seeds.
-        out: the folder that table folders are made in.
-        data_dir: folder with the data sets, or None for the cache.
-        jobs: how many runs at once.
-
-    Returns:
-        The table in Markdown.
-
-    Raises:
-        ValueError: unknown table, or it has no such budget, protocol or algorithm.
-        DataError: the data is damaged. Where it cannot be had, rows say so.
-    """
-    checks.choice("table", name, TABLES)
-    table = TABLES[name]
-    checks.choice("budget", options.budget, table.budgets)
-    folder = out / f"{name}-{options.protocol}-{options.budget}"
-    chosen = table.grid(options)
-    made = run_grid(chosen, folder / "runs", data_dir, jobs)
-    of = {config.key: result for config, result in zip(chosen, made, strict=True)}
-    # Rows that were made before stay in the table when only some are asked for.
-    whole = table.grid(dataclasses.replace(options, algorithms=None))
-    rows = [of.get(config.key) or finished(config, folder / "runs") for config in whole]
-    results = [result for result in rows if result]
-    files.write_json(folder / "table.json", results)
-    text = report.write_table(table, results, folder)
-    say(f"written: {folder}/table.md, table.json, table.png")
-    return text
+_JOBS = flags.DEFINE_integer(
+    "jobs", None, "Runs at once, a process each (1; with all 8 on a GPU, else 2).", lower_bound=1
+)
+_DEVICE = flags.DEFINE_enum("device", None, DEVICES, "With all: what to run on (a GPU, if any).")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "With all: list the runs and their cost.")
 
 
 def main(arguments: list[str]) -> None:
@@ -87,13 +58,40 @@ def main(arguments: list[str]) -> None:
         case ["table", name]:
             checks.choice("table", name, TABLES)
             options, out = _options(TABLES[name].seeds), pathlib.Path(_OUT.value)
-            print(make_table(name, options, out, _DATA_DIR.value, _JOBS.value))
+            print(make_table(name, options, out, _DATA_DIR.value, _JOBS.value or 1))
+        case ["all"]:
+            _all(pathlib.Path(_OUT.value))
         case ["report"]:
             for path in report.write(pathlib.Path(_OUT.value)):
                 say(f"written: {path}")
         case _:
             given = " ".join(arguments) or "nothing"
-            raise app.UsageError(f"Expected 'list', 'table NAME' or 'report'; received {given!r}.")
+            raise app.UsageError(
+                f"Expected 'list', 'table NAME', 'all' or 'report'; received {given!r}."
+            )
+
+
+def _all(out: pathlib.Path) -> None:
+    device = _device()
+    jobs = _JOBS.value or (8 if device == "gpu" else 2)
+    planned = plan(_BUDGET.value, out, device, _SEEDS.value)
+    if _DRY_RUN.value:
+        print("\n".join(line for one in planned for line in one.lines(jobs)))
+        return
+    for path in make_all(planned, out, _DATA_DIR.value, jobs):
+        say(f"written: {path}")
+
+
+def _device() -> str:
+    """Returns the device asked for, or there is, and hides GPUs that are not asked for."""
+    found = tf.config.list_physical_devices("GPU")
+    device = _DEVICE.value or ("gpu" if found else "cpu")
+    if device == "gpu" and not found:
+        raise ValueError("TensorFlow finds no GPU here; use --device=cpu, or leave it out.")
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # of the processes that runs are in, too
+        tf.config.set_visible_devices([], "GPU")
+    return device
 
 
 def _options(n_seeds: int) -> Options:

@@ -7,7 +7,7 @@ import pytest
 from pipelines.render import report
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results"
-MADE = report.find(RESULTS)
+MADE = report.tables_in(RESULTS)
 
 
 @pytest.mark.parametrize("made", MADE, ids=[made.folder.name for made in MADE])

@@ -65,12 +65,8 @@ def table_of(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
     return made
 
 
-def find(folder: pathlib.Path) -> list[Made]:
-    """Returns the tables in a folder, in the order of `TABLES`, shorter budgets first.
-
-    Raises:
-        ValueError: there is none.
-    """
+def tables_in(folder: pathlib.Path) -> list[Made]:
+    """Returns the tables in a folder, in the order of `TABLES`, shorter budgets first."""
     made = []
     for path in sorted(folder.glob("*/table.json")):
         match = _FOLDER.fullmatch(path.parent.name)
@@ -79,18 +75,22 @@ def find(folder: pathlib.Path) -> list[Made]:
             more = [word for word in match.groups()[1:] if word not in ("clean", "short", None)]
             title = f"{table.title} ({', '.join(more)})" if more else table.title
             made.append(Made(path.parent, table, title, json.loads(path.read_text())))
-    if not made:
-        raise ValueError(
-            f"There is no table in {folder}; make one with ./reproduce.sh table NAME, or say with "
-            "--out where they are."
-        )
     order = list(TABLES)
     return sorted(made, key=lambda one: (order.index(one.table.name), "long" in one.folder.name))
 
 
 def write(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Writes README.md and report.html for the tables in a folder; returns both paths."""
-    made = find(folder)
+    """Writes README.md and report.html for the tables in a folder; returns both paths.
+
+    Raises:
+        ValueError: there is no table.
+    """
+    made = tables_in(folder)
+    if not made:
+        raise ValueError(
+            f"There is no table in {folder}; make one with ./reproduce.sh table NAME, or say with "
+            "--out where they are."
+        )
     page, html = folder / "README.md", folder / "report.html"
     files.write_text(page, markdown_of(made))
     files.write_text(html, _html(made))

@@ -91,6 +91,10 @@ class Table:
         seeds: how many every run is made with if the caller does not say.
         kind: how it is written: "density" of runs by epochs, "stages" of runs in two stages,
             "parts" of a run and what becomes of it when one thing is changed.
+        protocol: the one that `all` makes it under.
+        quirks: and those that it keeps then.
+        suits_cpu: whether two cores make it in less than half an hour.
+        at_once: how many of its runs a GPU has room for.
     """
 
     name: str
@@ -101,3 +105,7 @@ class Table:
     budgets: tuple[str, ...] = ("short", "full")
     seeds: int = 1
     kind: str = "density"
+    protocol: str = "clean"
+    quirks: tuple[str, ...] | None = None
+    suits_cpu: bool = False
+    at_once: int = 8

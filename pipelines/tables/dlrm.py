@@ -32,6 +32,7 @@ def _table(
         tuple(budgets),
         seeds=3,
         kind="stages",
+        suits_cpu=True,
     )
 
 

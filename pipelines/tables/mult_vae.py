@@ -51,6 +51,7 @@ TABLES = (
         _synthetic,
         _METRICS,
         _NOTES,
+        suits_cpu=True,
     ),
     _real("ml-1m"),
     _real("citeulike-t"),

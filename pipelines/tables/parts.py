@@ -50,7 +50,10 @@ def _table(name: str, of: Table) -> Table:
         return options.grid(config.model, _cases(interval), **fields)
 
     title = f"The parts of DSL: {of.title}, density {DENSITY:g}"
-    return Table(name, title, grid, of.metrics[:2], _NOTES, of.budgets, seeds=3, kind="parts")
+    metrics, at_once = of.metrics[:2], of.at_once
+    return Table(
+        name, title, grid, metrics, _NOTES, of.budgets, seeds=3, kind="parts", at_once=at_once
+    )
 
 
 TABLES = tuple(

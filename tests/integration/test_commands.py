@@ -40,7 +40,14 @@ def error_of(done):
 def test_help_is_one_screen_with_tables_flags_and_quirks():
     done = call("bash", "reproduce.sh", "-h")
     assert done.returncode == 0
-    for word in ("list", *TABLES, *(f"--{flag}=" for flag in FLAGS), *protocols.QUIRKS):
+    for word in (
+        "list",
+        "all",
+        "report",
+        *TABLES,
+        *(f"--{flag}=" for flag in FLAGS),
+        *protocols.QUIRKS,
+    ):
         assert word in done.stdout
     assert len(done.stdout.splitlines()) <= 40
     assert max(map(len, done.stdout.splitlines())) <= 100
@@ -91,7 +98,7 @@ def test_a_table_without_a_name_is_one_line_and_not_the_help_of_all_flags():
     done = python("pipelines.reproduce", "table")
     assert (done.returncode, done.stdout) == (2, "")
     assert error_of(done) == [
-        "error: Expected 'list' or 'table NAME'; received 'table'; ./reproduce.sh -h explains."
+        "error: Expected 'list', 'table NAME', 'all' or 'report'; received 'table'; ./reproduce.sh -h explains."
     ]
     assert "--budget" not in done.stderr
 

@@ -14,7 +14,7 @@ from data.errors import DataError
 from pipelines import files, fold_in, interactions, leave_one_out, protocols, train
 from pipelines.config import RunConfig
 from pipelines.epochs import Progress
-from pipelines.reproduce import make_table
+from pipelines.make import make_table
 from pipelines.tables import TABLES, Options, Table
 from pipelines.tasks import TASKS, light_gcn, mult_vae, neu_mf
 

@@ -1,6 +1,6 @@
 import pytest
 
-from pipelines.reproduce import make_table
+from pipelines.make import make_table
 from pipelines.tables import TABLES, Options
 
 NEURONS = [name for name in TABLES if name.startswith("amgp-")]

@@ -1,0 +1,168 @@
+"""All tables, one after the other, and their report; what is left to run, and about how long."""
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from data.errors import DataError
+from pipelines.command_line import say
+from pipelines.config import RunConfig
+from pipelines.grid import finished
+from pipelines.make import folder_of, make_table
+from pipelines.render import report
+from pipelines.tables import TABLES, Options, Table
+
+DEVICES = ("gpu", "cpu")
+RESULTS = pathlib.Path(__file__).resolve().parents[1] / "results"
+_Kind = tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """A table that is to be made.
+
+    Attributes:
+        table: which.
+        options: of its own, with its number of seeds.
+        missing: the runs that are not finished, with the seconds each is thought to take, or None
+            where nothing like it was run.
+        n_finished: how many are.
+    """
+
+    table: Table
+    options: Options
+    missing: list[tuple[RunConfig, float | None]]
+    n_finished: int
+
+    def lines(self, jobs: int) -> list[str]:
+        """Returns what is to be run, a line each."""
+        title = f"{self.table.name}: {len(self.missing)} to run, {self.n_finished} finished"
+        jobs = min(jobs, self.table.at_once)
+        if self.missing:
+            title += f", {_about(_total([s for _, s in self.missing]), jobs)} with {jobs} at once"
+        return [title, *(f"  {config.key}: {_about(s, 1)}" for config, s in self.missing)]
+
+
+class TimeLeft:
+    """Says after each run about how long the others will take, by how long those before took."""
+
+    def __init__(self, plan: Sequence[Planned], jobs: int) -> None:
+        missing = [(one, run) for one in plan for run in one.missing]
+        known = [seconds for _, (_, seconds) in missing if seconds is not None]
+        usual = float(np.mean(known)) if known else 1.0
+        self._expected = {
+            config.key: (usual if seconds is None else seconds) / min(jobs, one.table.at_once)
+            for one, (config, seconds) in missing
+        }
+        self._done, self._started = 0.0, time.perf_counter()
+
+    def __call__(self, config: RunConfig) -> str:
+        """Returns the words for a run that has ended, or none for one that had before."""
+        expected = self._expected.pop(config.key, None)
+        if expected is None:
+            return ""
+        self._done += expected
+        rate = (time.perf_counter() - self._started) / max(self._done, 1e-9)
+        return f"; {_minutes(rate * sum(self._expected.values()))} left for all"
+
+
+def plan(budget: str, out: pathlib.Path, device: str, seeds: int | None) -> list[Planned]:
+    """Returns the tables to be made: those that have the budget, and on a CPU that suit one.
+
+    Args:
+        budget: of all of them.
+        out: the folder with the tables' folders.
+        device: "gpu" or "cpu".
+        seeds: how many; None for each table's own number.
+
+    Raises:
+        ValueError: no table has the budget.
+    """
+    known = _seconds([RESULTS, out], device)
+    planned = []
+    for table in TABLES.values():
+        suits = device == "gpu" or table.suits_cpu
+        if not suits or budget not in table.budgets:
+            continue
+        own = Options(budget, table.protocol, table.quirks, tuple(range(seeds or table.seeds)))
+        runs = folder_of(table.name, own, out) / "runs"
+        grid = table.grid(own)
+        missing = [config for config in grid if finished(config, runs) is None]
+        costs = [(config, _expected(config, known)) for config in missing]
+        planned.append(Planned(table, own, costs, len(grid) - len(missing)))
+    if not planned:
+        raise ValueError(
+            f"No table for a {device} has the budget {budget!r}; ./reproduce.sh table NAME makes "
+            "any on any device."
+        )
+    return planned
+
+
+def make_all(
+    planned: Sequence[Planned], out: pathlib.Path, data_dir: str | None, jobs: int
+) -> list[pathlib.Path]:
+    """Makes the tables, then the report; returns the report's files.
+
+    Raises:
+        DataError: the data of a table is damaged; all the others were made before.
+    """
+    left = TimeLeft(planned, jobs)
+    failed = []
+    for place, one in enumerate(planned, start=1):
+        say(f"table {place} of {len(planned)}: {one.table.name}")
+        at_once = min(jobs, one.table.at_once)
+        try:
+            make_table(one.table.name, one.options, out, data_dir, at_once, left)
+        except DataError as error:
+            say(f"left out: {error}")
+            failed.append(f"{one.table.name} ({error})")
+    written = report.write(out)
+    if failed:
+        raise DataError(f"not made: {'; '.join(failed)}")
+    return written
+
+
+def _seconds(folders: Sequence[pathlib.Path], device: str) -> dict[_Kind, list[float]]:
+    """Returns how long runs on such a device have taken, by their kind, as by their model alone."""
+    known: dict[_Kind, list[float]] = {}
+    for folder in folders:
+        for made in report.tables_in(folder):
+            for run in made.results:
+                if "missing" in run or bool(run["environment"]["gpus"]) != (device == "gpu"):
+                    continue
+                for kind in _kinds(run["config"]):
+                    known.setdefault(kind, []).append(run["seconds"])
+    return known
+
+
+def _kinds(config: dict[str, Any]) -> tuple[_Kind, _Kind]:
+    """Returns what a run has in common with others that take as long, and with the nearly so."""
+    common = tuple(str(config[name]) for name in ("model", "data", "epochs", "batch_size"))
+    common += (str(config["settings"].get("rows_per_day")),)
+    return (*common, config["algorithm"]), common
+
+
+def _expected(config: RunConfig, known: dict[_Kind, list[float]]) -> float | None:
+    for kind in _kinds(config.to_dict()):
+        if kind in known:
+            return float(np.mean(known[kind]))
+    return None
+
+
+def _total(seconds: Sequence[float | None]) -> float | None:
+    known = [one for one in seconds if one is not None]
+    return sum(known) * len(seconds) / len(known) if known else None
+
+
+def _about(seconds: float | None, jobs: int) -> str:
+    if seconds is None:
+        return "time unknown"
+    return f"about {seconds:.0f} s" if jobs == 1 and seconds < 100 else _minutes(seconds / jobs)
+
+
+def _minutes(seconds: float) -> str:
+    return f"about {max(round(seconds / 60), 1)} min"

@@ -1,0 +1,105 @@
+"""What `all` plans and does; the runs themselves are made up."""
+
+import json
+
+import pytest
+from made_results import result
+
+from data.errors import DataError
+from pipelines import files, make_all
+from pipelines.make import folder_of
+from pipelines.tables import TABLES, Options
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_known(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_all, "RESULTS", tmp_path / "results")
+
+
+def finish(out, table, config, seconds):
+    """Leaves a finished run as a table's command would, in its folder and in table.json."""
+    run = result() | {"config": config.to_dict(), "seconds": seconds}
+    folder = folder_of(table.name, Options(protocol=table.protocol, quirks=table.quirks), out)
+    files.write_record(folder / "runs" / config.key / "result.json", run)
+    files.write_json(folder / "table.json", [run])
+
+
+def test_a_cpu_makes_the_tables_that_suit_it_and_a_gpu_all(tmp_path):
+    names = [one.table.name for one in make_all.plan("short", tmp_path, "cpu", None)]
+    assert names == ["multvae-synthetic", "amgp-criteo-like", "amgp-ml100k", "amgp-criteo"]
+    names = [one.table.name for one in make_all.plan("short", tmp_path, "gpu", None)]
+    assert names == list(TABLES)
+    long = [one.table.name for one in make_all.plan("long", tmp_path, "gpu", None)]
+    assert "lightgcn-gowalla" in long
+    assert "multvae-ml1m" not in long
+
+
+def test_each_table_has_its_own_seeds_and_protocol(tmp_path):
+    planned = {one.table.name: one for one in make_all.plan("short", tmp_path, "gpu", None)}
+    assert planned["multvae-ml1m"].options.seeds == (0,)
+    assert planned["parts-multvae-ml1m"].options.seeds == (0, 1, 2)
+    assert planned["lightgcn-gowalla"].options.quirks == ("test_selection",)
+    assert all(len(one.options.seeds) == 2 for one in make_all.plan("short", tmp_path, "gpu", 2))
+
+
+def test_what_is_finished_is_not_run_and_says_how_long_others_take(tmp_path):
+    table = TABLES["multvae-synthetic"]
+    dense, *_, static = table.grid(Options())
+    finish(tmp_path, table, dense, 120.0)
+    planned, *others = make_all.plan("short", tmp_path, "cpu", None)
+    assert planned.n_finished == 1
+    assert dense.key not in [config.key for config, _ in planned.missing]
+    assert dict((config.key, seconds) for config, seconds in planned.missing)[static.key] == 120.0
+    assert planned.lines(2) == [
+        "multvae-synthetic: 4 to run, 1 finished, about 4 min with 2 at once",
+        *(f"  {config.key}: about 2 min" for config, _ in planned.missing),
+    ]
+    assert others[0].lines(2)[0].endswith(", 0 finished, time unknown with 2 at once")
+
+
+def test_what_a_gpu_took_says_nothing_of_a_cpu(tmp_path):
+    table = TABLES["multvae-synthetic"]
+    finish(tmp_path, table, table.grid(Options())[0], 120.0)
+    planned = make_all.plan("short", tmp_path, "gpu", None)[0]
+    assert {seconds for _, seconds in planned.missing} == {None}
+
+
+def test_the_time_left_is_by_the_runs_before(tmp_path, monkeypatch):
+    clock = iter([0.0, 60.0, 300.0])
+    monkeypatch.setattr(make_all.time, "perf_counter", lambda: next(clock))
+    table = TABLES["multvae-synthetic"]
+    grid = table.grid(Options())
+    planned = make_all.Planned(table, Options(), [(config, 30.0) for config in grid[1:]], 1)
+    left = make_all.TimeLeft([planned], jobs=1)
+    assert left(grid[0]) == ""  # it had ended before
+    assert left(grid[1]) == "; about 3 min left for all"
+    assert left(grid[2]) == "; about 5 min left for all"
+
+
+def test_a_table_whose_data_is_damaged_is_left_out_and_named_in_the_end(
+    tmp_path, monkeypatch, capsys
+):
+    asked = []
+
+    def make(name, options, out, data_dir, jobs, note):
+        asked.append((name, jobs))
+        if name == "amgp-ml100k":
+            raise DataError("u.data is damaged")
+        folder = folder_of(name, options, out)
+        folder.mkdir(parents=True)
+        missing = {"config": TABLES[name].grid(options)[0].to_dict(), "missing": "not here"}
+        (folder / "table.json").write_text(json.dumps([missing]))
+
+    monkeypatch.setattr(make_all, "make_table", make)
+    planned = make_all.plan("short", tmp_path, "cpu", None)
+    with pytest.raises(DataError, match=r"not made: amgp-ml100k \(u.data is damaged\)"):
+        make_all.make_all(planned, tmp_path, None, jobs=20)
+    assert asked == [(one.table.name, one.table.at_once) for one in planned]
+    assert (tmp_path / "report.html").exists()
+    assert "table 1 of 4: multvae-synthetic" in capsys.readouterr().err
+
+
+def test_a_budget_that_no_table_has_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_all, "TABLES", {})
+    with pytest.raises(ValueError, match="No table for a cpu has the budget 'short'"):
+        make_all.plan("short", tmp_path, "cpu", None)
