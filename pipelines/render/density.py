@@ -11,22 +11,14 @@ from pipelines.render import figures
 from pipelines.render.sheet import Sheet
 from pipelines.tables.base import Table
 
-_STYLES = {
-    "dsl": "o-",
-    "rigl": "v-",
-    "set": "s--",
-    "static": "^:",
-    "gradual": "D-.",
-    "oneshot": "x-.",
-    "narrow": "*--",
-}
+PICTURE = "table.png"
 
 
 def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
     """Returns the table: a row a configuration, mean (and spread) over its seeds."""
     made = [result for result in results if "missing" not in result]
     head = ["algorithm", "density", "actual", *table.metrics, "best epoch", "parameters", "s"]
-    page = Sheet(table.title, head)
+    page = Sheet(table.title, head, picture=PICTURE)
     for runs in figures.group(results):
         config = runs[0]["config"]
         cells = [config["algorithm"], f"{config['density']:g}"]
@@ -70,7 +62,7 @@ def picture(table: Table, results: Sequence[dict[str, Any]], path: pathlib.Path)
         axes.axhline(value, color="black", linewidth=1, label="dense")
     for algorithm, points in lines.items():
         density, value = zip(*sorted(points), strict=True)
-        axes.plot(density, value, _STYLES.get(algorithm, "o-"), label=algorithm)
+        axes.plot(density, value, figures.STYLES[algorithm], label=algorithm)
     ticks = sorted({density for points in lines.values() for density, _ in points})
     axes.set(xscale="log", xlabel="density", ylabel=f"test {metric}", title=table.title)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)

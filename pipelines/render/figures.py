@@ -17,6 +17,17 @@ from matplotlib.figure import Figure
 
 from pipelines.render.sheet import NO_DATA
 
+# Of the algorithms that tables of masks have.
+STYLES = {
+    "dsl": "o-",
+    "rigl": "v-",
+    "set": "s--",
+    "static": "^:",
+    "gradual": "D-.",
+    "oneshot": "x-.",
+    "narrow": "*--",
+}
+
 
 def group(results: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """Returns the results in rows: runs that differ in their seed only stand together."""

@@ -11,6 +11,8 @@ from pipelines.render import figures
 from pipelines.render.sheet import Sheet
 from pipelines.tables.base import Table
 
+PICTURE = "table.png"
+
 
 def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
     """Returns the table: a row a change, mean and spread over its seeds.
@@ -20,8 +22,9 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
     made = [result for result in results if "missing" not in result]
     first = table.metrics[0]
     head = ["changed", "seeds", *table.metrics, "+/-", "density", "explored", "last overlap"]
-    page = Sheet(table.title, head, notes="" if made else f"{results[0]['missing']}.")
+    page = Sheet(table.title, head, picture=PICTURE)
     if not made:
+        page.notes = f"{results[0]['missing']}."
         return page
     rows = figures.group(made)
     base = {run["config"]["seed"]: run for run in rows[0]}

@@ -16,12 +16,17 @@ import jinja2
 import markdown
 
 from pipelines import files
-from pipelines.render import density, lowest, parts, stages
+from pipelines.render import density, lowest, parts, stages, where
 from pipelines.render.sheet import Sheet
 from pipelines.tables import BUDGETS, TABLES
 from pipelines.tables.base import Table
 
-_RENDERERS: dict[str, Any] = {"density": density, "stages": stages, "parts": parts}
+# What a kind of table is made of: modules with a sheet (or none), and its picture.
+_RENDERERS: dict[str, tuple[Any, ...]] = {
+    "density": (density, where),
+    "stages": (stages,),
+    "parts": (parts,),
+}
 _FOLDER = re.compile(rf"(.+)-(clean|published)-({'|'.join(BUDGETS)})(?:-(\w+))?")
 _INTRODUCTION = (
     "Every figure is made by a run; `./reproduce.sh report` writes this page from the runs' own "
@@ -40,29 +45,34 @@ class Made:
     title: str
     results: list[dict[str, Any]]
 
-    def sheet(self) -> Sheet:
-        """Returns the table under its own title."""
-        return dataclasses.replace(table_of(self.table, self.results), title=self.title)
-
-    @property
-    def picture(self) -> pathlib.Path | None:
-        """Its picture, if there is one."""
-        path = self.folder / "table.png"
-        return path if path.exists() else None
+    def sheets(self) -> list[Sheet]:
+        """Returns what it is made of, under its own title."""
+        made = sheets_of(self.table, self.results)
+        titles = [sheet.title.replace(self.table.title, self.title) for sheet in made]
+        pairs = zip(made, titles, strict=True)
+        return [dataclasses.replace(sheet, title=title) for sheet, title in pairs]
 
 
 def write_table(table: Table, results: Sequence[dict[str, Any]], folder: pathlib.Path) -> str:
-    """Writes table.md and table.png of a table into its folder; returns the Markdown."""
-    text = table_of(table, results).markdown()
+    """Writes table.md of a table and its pictures into its folder; returns the Markdown."""
+    text = table_text(table, results)
+    for renderer in _RENDERERS[table.kind]:
+        if renderer.sheet(table, results):
+            renderer.picture(table, results, folder / renderer.PICTURE)
     files.write_text(folder / "table.md", text)
-    _RENDERERS[table.kind].picture(table, results, folder / "table.png")
     return text
 
 
-def table_of(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
-    """Returns a table of its results."""
-    made: Sheet = _RENDERERS[table.kind].sheet(table, results)
-    return made
+def table_text(table: Table, results: Sequence[dict[str, Any]]) -> str:
+    """Returns a table in Markdown."""
+    first, *others = sheets_of(table, results)
+    return "\n".join([first.markdown(), *(sheet.markdown(level=2) for sheet in others)])
+
+
+def sheets_of(table: Table, results: Sequence[dict[str, Any]]) -> list[Sheet]:
+    """Returns what a table is made of."""
+    made = [renderer.sheet(table, results) for renderer in _RENDERERS[table.kind]]
+    return [sheet for sheet in made if sheet]
 
 
 def tables_in(folder: pathlib.Path) -> list[Made]:
@@ -102,8 +112,10 @@ def markdown_of(made: Sequence[Made]) -> str:
     text = [f"# Results\n\n{_INTRODUCTION}\n", _summary(made).markdown(level=2)]
     for one in made:
         name = one.folder.name
-        picture = f"\n![{one.title}]({name}/table.png)\n" if one.picture else ""
-        text.append(f"{one.sheet().markdown(level=2)}{picture}\nFiles: [{name}]({name}).\n")
+        first, *others = one.sheets()
+        text.append(first.markdown(level=2, folder=f"{name}/"))
+        text += [sheet.markdown(level=3, folder=f"{name}/") for sheet in others]
+        text.append(f"Files: [{name}]({name}).\n")
     return "\n".join(text)
 
 
@@ -121,13 +133,15 @@ def _html(made: Sequence[Made]) -> str:
         undefined=jinja2.StrictUndefined,
     )
     sections = [_section(_summary(made), None)]
-    sections += [_section(one.sheet(), one.picture) for one in made]
+    sections += [_section(sheet, one.folder) for one in made for sheet in one.sheets()]
     template = environment.get_template("report.html")
     return template.render(introduction=_as_html(_INTRODUCTION), sections=sections)
 
 
-def _section(sheet: Sheet, picture: pathlib.Path | None) -> dict[str, Any]:
-    data = base64.b64encode(picture.read_bytes()).decode() if picture else None
+def _section(sheet: Sheet, folder: pathlib.Path | None) -> dict[str, Any]:
+    data = None
+    if folder and sheet.picture and (folder / sheet.picture).exists():
+        data = base64.b64encode((folder / sheet.picture).read_bytes()).decode()
     rows = [
         {"cells": cells, "runs": [_shown(run) for run in runs]}
         for cells, runs in zip(sheet.rows, sheet.runs, strict=True)

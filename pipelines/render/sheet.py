@@ -17,6 +17,7 @@ class Sheet:
         rows: the cells of each row.
         runs: of each row, the results it is made of.
         notes: what a reader must know, in Markdown.
+        picture: name of the file with its picture, in the table's folder.
     """
 
     title: str
@@ -24,6 +25,7 @@ class Sheet:
     rows: list[list[str]] = dataclasses.field(default_factory=list)
     runs: list[list[dict[str, Any]]] = dataclasses.field(default_factory=list)
     notes: str = ""
+    picture: str | None = None
 
     def add(self, cells: Sequence[str], runs: Sequence[dict[str, Any]]) -> None:
         """Adds a row; of runs without data it has the first cells alone, and says so."""
@@ -33,8 +35,14 @@ class Sheet:
         self.rows.append([*cells, *[""] * (len(self.head) - len(cells))])
         self.runs.append(list(runs))
 
-    def markdown(self, level: int = 1) -> str:
-        """Returns the table in Markdown, under a heading of a level."""
+    def markdown(self, level: int = 1, folder: str = "") -> str:
+        """Returns the table in Markdown, under a heading of a level, and its picture.
+
+        Args:
+            level: of the heading.
+            folder: of the table, as seen from where the text will be; ends with /.
+        """
         lines = [self.head, ["---"] * len(self.head), *self.rows]
         table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-        return f"{'#' * level} {self.title}\n\n{table}\n\n{self.notes}\n"
+        picture = f"\n![{self.title}]({folder}{self.picture})\n" if self.picture else ""
+        return f"{'#' * level} {self.title}\n\n{table}\n\n{self.notes}\n{picture}"

@@ -12,6 +12,7 @@ from pipelines.render import figures
 from pipelines.render.sheet import NO_DATA, Sheet
 from pipelines.tables.base import Table
 
+PICTURE = "table.png"
 _STYLES = {"amgp": "o-", "prune_once": "s--", "narrow": "^:", "dsl": "v-."}
 _Runs = list[dict[str, Any]]
 _BySeed = dict[int, dict[str, Any]]
@@ -26,7 +27,8 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
     made = [result for result in results if "missing" not in result]
     costs = ("theoretical FLOPs", "realised FLOPs", "step time", "later days' FLOPs")
     quality = (*table.metrics, "logloss on later days")
-    page = Sheet(table.title, ["algorithm", "keep", "seeds", *quality, *costs, "parameters"])
+    head = ["algorithm", "keep", "seeds", *quality, *costs, "parameters"]
+    page = Sheet(table.title, head, picture=PICTURE)
     rows = figures.group(results)
     dense = _dense(made)
     for runs in rows:

@@ -98,7 +98,8 @@ def test_a_table_without_a_name_is_one_line_and_not_the_help_of_all_flags():
     done = python("pipelines.reproduce", "table")
     assert (done.returncode, done.stdout) == (2, "")
     assert error_of(done) == [
-        "error: Expected 'list', 'table NAME', 'all' or 'report'; received 'table'; ./reproduce.sh -h explains."
+        "error: Expected 'list', 'table NAME', 'all' or 'report'; received 'table'; "
+        "./reproduce.sh -h explains."
     ]
     assert "--budget" not in done.stderr
 

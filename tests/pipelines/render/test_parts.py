@@ -45,5 +45,5 @@ def test_a_row_names_what_is_changed_and_what_it_makes_of_it(tmp_path):
 
 def test_a_table_without_data_says_so(tmp_path):
     missing = [{"config": c.to_dict(), "missing": "no such folder"} for c in TABLE.grid(Options())]
-    assert parts.sheet(TABLE, missing).markdown().endswith("\nno such folder.\n")
+    assert parts.sheet(TABLE, missing).notes == "no such folder."
     parts.picture(TABLE, missing, tmp_path / "picture.png")
