@@ -16,7 +16,7 @@ import jinja2
 import markdown
 
 from pipelines import files
-from pipelines.render import density, lowest, parts, stages, where
+from pipelines.render import anchors, density, lowest, parts, stages, where
 from pipelines.render.sheet import Sheet
 from pipelines.tables import BUDGETS, TABLES
 from pipelines.tables.base import Table
@@ -109,7 +109,10 @@ def write(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def markdown_of(made: Sequence[Made]) -> str:
     """Returns the page of tables in Markdown, for the folder that theirs are in."""
-    text = [f"# Results\n\n{_INTRODUCTION}\n", _summary(made).markdown(level=2)]
+    text = [
+        f"# Results\n\n{_INTRODUCTION}\n",
+        *(sheet.markdown(level=2) for sheet in _summaries(made)),
+    ]
     for one in made:
         name = one.folder.name
         first, *others = one.sheets()
@@ -119,9 +122,9 @@ def markdown_of(made: Sequence[Made]) -> str:
     return "\n".join(text)
 
 
-def _summary(made: Sequence[Made]) -> Sheet:
+def _summaries(made: Sequence[Made]) -> list[Sheet]:
     sparse = [(one.title, one.table, one.results) for one in made if one.table.kind == "density"]
-    return lowest.sheet(sparse)
+    return [page for page in (lowest.sheet(sparse), anchors.sheet(sparse)) if page]
 
 
 def _html(made: Sequence[Made]) -> str:
@@ -132,7 +135,7 @@ def _html(made: Sequence[Made]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    sections = [_section(_summary(made), None)]
+    sections = [_section(page, None) for page in _summaries(made)]
     sections += [_section(sheet, one.folder) for one in made for sheet in one.sheets()]
     template = environment.get_template("report.html")
     return template.render(introduction=_as_html(_INTRODUCTION), sections=sections)
@@ -143,7 +146,7 @@ def _section(sheet: Sheet, folder: pathlib.Path | None) -> dict[str, Any]:
     if folder and sheet.picture and (folder / sheet.picture).exists():
         data = base64.b64encode((folder / sheet.picture).read_bytes()).decode()
     rows = [
-        {"cells": cells, "runs": [_shown(run) for run in runs]}
+        {"cells": list(map(_linked, cells)), "runs": list(map(_shown, runs))}
         for cells, runs in zip(sheet.rows, sheet.runs, strict=True)
     ]
     return {
@@ -162,7 +165,12 @@ def _shown(run: dict[str, Any]) -> dict[str, str]:
     return {"name": f"seed {run['config']['seed']}", "text": text}
 
 
+def _linked(cell: str) -> Any:
+    """Returns a cell with the links that are in it; without any it is no Markdown."""
+    return _as_html(cell)[3:-4] if "](" in cell else cell  # without its <p>
+
+
 def _as_html(text: str) -> Any:
-    # Autoescaping is for what is not Markdown; raw HTML in a note stays text.
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;")
+    # Raw HTML in Markdown stays text.
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace("_", "\\_")
     return jinja2.utils.markupsafe.Markup(markdown.markdown(escaped, extensions=["sane_lists"]))
