@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import pathlib
+import re
 import warnings
 from typing import Any
 
@@ -92,8 +93,9 @@ class RunState:
         try:
             self._manager.save()
         except tf.errors.OpError as error:
+            reason = re.sub(r"\{\{.*?\}\}", "", error.message).strip().rstrip(".")
             raise OSError(
                 f"The state of the run could not be written to {self.folder / 'checkpoint'}: "
-                f"{error.message} What was written before is kept: mend that (where the disk is "
-                "full, make room), and the same command goes on from there."
+                f"{reason}. What was written before is kept: mend that (where the disk is full, "
+                "make room), and the same command goes on from there."
             ) from error

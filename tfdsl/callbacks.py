@@ -117,7 +117,7 @@ class SparsityLogger(keras.callbacks.Callback):
         try:
             with self.path.open(newline="", encoding="utf-8") as file:
                 header, *rows = csv.reader(file)
-            if any(len(row) != len(header) for row in rows):
+            if not header or any(len(row) != len(header) for row in rows):
                 raise ValueError("a row of another length")
             for row in rows:
                 if not all(math.isfinite(float(value or 0)) for value in row):
@@ -125,7 +125,7 @@ class SparsityLogger(keras.callbacks.Callback):
             epochs = [int(row[0]) for row in rows]
             if epochs != sorted(set(epochs)) or min(epochs, default=0) < 0:
                 raise ValueError("epochs that do not follow one another")
-        except (ValueError, csv.Error) as error:
+        except (OSError, ValueError, csv.Error) as error:
             raise ValueError(
                 f"{self.path} is damaged ({error}). Remove it, and the log goes on without the "
                 "epochs before, or choose another log_dir."

@@ -104,7 +104,9 @@ class MaskUpdates:
             if not self.weights:
                 return
             new = [sparse.mask.value for sparse in self.weights]
-            if all(bool(tf.reduce_all(mask)) for mask in new):
+            # Masks of ones alone do not say that there was no step: a density can rise to 1.
+            never = not any(bool(tf.reduce_any(s.ever_active.value)) for s in self.weights)
+            if never and all(bool(tf.reduce_all(mask)) for mask in new):
                 weights = [tf.convert_to_tensor(s.weight) for s in self.weights]
                 # The step as an argument: XLA would evaluate random numbers of a known seed
                 # while it compiles, entry by entry.
@@ -112,6 +114,11 @@ class MaskUpdates:
                 self.made_masks = True
             for sparse, mask in zip(self.weights, new, strict=True):
                 sparse.set_mask(mask)
+
+    def forget(self) -> None:
+        """Forgets what was ever active: masks of ones are of a model before its first step then."""
+        for sparse in self.weights:
+            sparse.ever_active.assign(tf.zeros_like(sparse.ever_active.value))
 
     def is_due(self) -> Tensor | None:
         """Says, before a step, whether an update follows it; None where one never does."""

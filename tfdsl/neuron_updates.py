@@ -90,6 +90,9 @@ class NeuronUpdates:
             if at_start and not any(bool(mlp.is_pruned.numpy()) for mlp in self.mlps):
                 self._prune({}, tf.constant(0, tf.int64))
 
+    def forget(self) -> None:
+        """Does nothing: the layers themselves hold what is pruned."""
+
     def is_due(self) -> Tensor:
         """Says, before a step, whether a switch follows it."""
         return is_due(self._algorithm.updates, self._iteration, self._several)

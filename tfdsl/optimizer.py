@@ -262,7 +262,8 @@ class SparseOptimizer(keras.optimizers.Optimizer):
     def load_own_variables(self, store: Any) -> None:
         """Loads what `save_own_variables` saved."""
         own = super().variables
-        if len(store.keys()) == len(own):
+        has_past = len(store.keys()) == len(own)
+        if has_past:
             for i, variable in enumerate(own):
                 variable.assign(store[str(i)])
         elif len(store.keys()) > self._n_when_new:  # else saved before its first step
@@ -275,6 +276,8 @@ class SparseOptimizer(keras.optimizers.Optimizer):
         # What is active now has been active; and a model saved before its first step has masks of
         # ones, which is when masks are made.
         if self._updates is not None:
+            if not has_past:
+                self._updates.forget()
             self._updates.begin()
 
     def get_config(self) -> dict[str, Any]:

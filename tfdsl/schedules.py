@@ -23,7 +23,8 @@ class Serializable:
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        raise NotImplementedError  # what every subclass says for itself
+        # What every subclass says for itself.
+        raise NotImplementedError(f"{type(self).__name__} needs get_config, to be saved.")
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -31,6 +32,8 @@ class Serializable:
         return cls(**config)
 
     def __repr__(self) -> str:
+        if type(self).get_config is Serializable.get_config:
+            return super().__repr__()
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
 
@@ -63,6 +66,17 @@ class UpdateSchedule(Serializable):
         due = tf.equal((step - self.begin) % self.interval, 0) & (step >= max(self.begin, 1))
         return due if self.end is None else due & (step <= self.end)
 
+    def last(self, total_steps: int | None = None) -> int | None:
+        """Returns the last step at which the masks change; 0 for never, None if there is no end.
+
+        Args:
+            total_steps: length of the training; None if unknown.
+        """
+        ends = [end for end in (self.end, total_steps) if end is not None]
+        if not ends:
+            return None
+        return max(min(ends) - (min(ends) - self.begin) % self.interval, 0)
+
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {"interval": self.interval, "begin": self.begin, "end": self.end}
@@ -70,14 +84,20 @@ class UpdateSchedule(Serializable):
 
 @runtime_checkable
 class Schedule(Protocol):
-    """A number that changes over training; `final` is the value it ends at."""
+    """A number that changes over training; `final` is the value it ends at.
+
+    One that has `end`, the step from which on it is `final`, is checked against the updates.
+    """
 
     @property
     def final(self) -> float:
         """The value after the last step of the schedule."""
 
     def __call__(self, step: Tensor) -> Tensor:
-        """Returns the value at `step`, a float64 scalar."""
+        """Returns the value at `step`, a scalar."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments, by which it is saved with a model."""
 
 
 class _Ramp(Serializable):
@@ -186,6 +206,11 @@ def get(name: str, value: Any) -> Schedule:
         return from_tfmot(value)[0]
     if isinstance(value, Schedule):
         return value
+    if callable(value):
+        raise ValueError(
+            f"A schedule has `final` and `get_config` (see tfdsl.schedules.Schedule); `{name}` "
+            f"received {value!r}, which lacks one."
+        )
     return Constant(checks.number(name, value, SHARE, instead=" or a schedule (tfdsl.schedules)"))
 
 

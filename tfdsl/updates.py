@@ -30,6 +30,9 @@ class Updates(Protocol):
     def begin(self) -> None:
         """Brings the weights into the state they start from, unless they are in one; eagerly."""
 
+    def forget(self) -> None:
+        """Forgets what was before the weights as they are now."""
+
     def is_due(self) -> Tensor | None:
         """Says, before a step, whether an update follows it; None where one never does."""
 

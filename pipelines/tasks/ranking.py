@@ -14,7 +14,7 @@ from tfdsl import checks
 from tfdsl.models import RankingModel
 
 SAMPLING = ("host", "device")
-_MOST_AT_ONCE = 100  # steps between two looks at the clock, the keyboard and the callbacks
+MOST_AT_ONCE = 100  # steps between two looks at the clock, the keyboard and the callbacks
 
 
 class RankingTask(EpochTask):
@@ -40,7 +40,7 @@ class RankingTask(EpochTask):
         self.config = config
         # At least every pair once, and a whole number of executions, however many steps that is.
         steps = train.nnz / config.batch_size
-        executions = math.ceil(steps / _MOST_AT_ONCE)
+        executions = math.ceil(steps / MOST_AT_ONCE)
         self.steps_at_once = math.ceil(steps / executions)
         self.steps_per_epoch = executions * self.steps_at_once
         self.on_device = config.settings["sampling"] == "device"

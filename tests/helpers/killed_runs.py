@@ -1,10 +1,11 @@
 """Runs that are killed: a process does what each line of its input says, in a child of its own.
 
 A line is JSON: "way", one of `WAYS`; "config", of the run; "folder", where it keeps what it goes on
-from; and when the child kills itself: "at_tick", after that one, or "in_save", [n, share]: in its
-n-th saving, when so much of the time that one takes has gone by. A tick is an execution of training
-steps or a batch taken from a data set. A child that ends writes what its model and optimizer hold,
-`state.npz`, beside its folder. The answer is a line: how the child ended, its ticks and savings.
+from; and when the child kills itself: "at_tick", after that one, or "in_save", [n, point]: in its
+n-th saving, at one of `POINTS`. A tick is a training step (MultVAE, LightGCN and NeuMF), an
+execution of some (DLRM in run folders), or a batch taken from a data set. A child that ends writes
+what its model and optimizer hold, `state.npz`, beside its folder. The answer is a line: how the
+child ended, its ticks and savings.
 """
 
 import json
@@ -12,19 +13,19 @@ import os
 import pathlib
 import signal
 import sys
-import threading
-import time
 from multiprocessing import Pipe
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.checkpoint import checkpoint_management
+from tensorflow.python.ops import gen_io_ops
 
 import tfdsl
 from data import synthetic
 from pipelines import fold_in, interactions, leave_one_out, train
 from pipelines.config import RunConfig
-from pipelines.tasks import TASKS, light_gcn, mult_vae, neu_mf
+from pipelines.tasks import TASKS, light_gcn, mult_vae, neu_mf, ranking
 
 _users, _items = synthetic.interactions(120, 60, 4, 8, seed=1)
 
@@ -47,6 +48,7 @@ def _tiny():
     mult_vae.DATA["tiny"] = _folded_in
     light_gcn.DATA["tiny"] = _within_users
     neu_mf.DATA["tiny"] = (_last_out, _last_out)
+    ranking.MOST_AT_ONCE = 1  # so that there is a tick after every step
 
 
 class Ticks:
@@ -86,29 +88,41 @@ class Ticks:
         iterator.__next__ = counted_next
 
 
+# Where in a saving: values are written beside their place; they are in it, and the list of
+# checkpoints is not; the list is, and what is to go has not gone.
+POINTS = {
+    "written": (gen_io_ops, "merge_v2_checkpoints"),
+    "in place": (checkpoint_management, "update_checkpoint_state_internal"),
+    "listed": (tf.train.CheckpointManager, "_sweep"),
+}
+
+
 class Savings:
-    """Counts them, and kills this process inside one: TensorFlow writes while a thread waits."""
+    """Counts them, and kills this process inside one, at one of `POINTS`."""
 
     def __init__(self, kill_in):
-        self.number, self.share = kill_in or (0, 0.0)
-        self.count, self.seconds = 0, 0.0
+        self.number, self.point = kill_in or (0, None)
+        self.count = 0
 
     def watch(self):
         save = tf.train.CheckpointManager.save
 
         def counted(manager, *arguments, **named):
             self.count += 1
-            if self.count == self.number:
-                # As long as the last one took, which is about what this one will.
-                threading.Timer(self.share * self.seconds, _kill).start()
-            started = time.perf_counter()
-            path = save(manager, *arguments, **named)
-            self.seconds = time.perf_counter() - started
-            if self.count == self.number:
-                _kill()  # it was faster than the one before
-            return path
+            return save(manager, *arguments, **named)
 
         tf.train.CheckpointManager.save = counted
+        if self.point is None:
+            return
+        place, name = POINTS[self.point]
+        go_on = getattr(place, name)
+
+        def reached(*arguments, **named):
+            if self.count == self.number:
+                _kill()
+            return go_on(*arguments, **named)
+
+        setattr(place, name, reached)
 
 
 def _kill():
@@ -130,40 +144,47 @@ def _run(folder, config):
 
 
 def _made(config):
-    """Returns a run's model, compiled and built, the elements of an epoch, and how many."""
+    """Returns a run's model, compiled and built, its task, and the elements of an epoch."""
     task = TASKS[config.model](config, None)
     model = task.build_model()
     if config.model == "dlrm":
-        steps = task.stages.offline_steps // config.epochs
-        rows = task.stages.split.train
-        return model, rows.batches(config.batch_size, config.seed, steps=steps), steps
-    return model, task.batches(0).take(task.elements_per_epoch), task.elements_per_epoch
+        return model, task, task.stages.offline_steps // config.epochs
+    return model, task, task.elements_per_epoch
+
+
+def _batches(task, first, end):
+    """Returns the elements of a run from one to another: other ones in every epoch."""
+    if task.config.model != "dlrm":
+        return task.batches(0).skip(first).take(end - first)
+    rows, config = task.stages.split.train, task.config
+    return rows.batches(config.batch_size, config.seed, first, end - first)
 
 
 def _fit(folder, config):
     """Trains by Keras's `fit` with its `BackupAndRestore`, and a log."""
-    model, data, _ = _made(config)
+    model, task, elements = _made(config)
     callbacks = [keras.callbacks.BackupAndRestore(folder / "backup")]
     if config.algorithm != "amgp":
         callbacks.append(tfdsl.callbacks.SparsityLogger(folder))
+    # Of `fit` with BackupAndRestore a data set begins anew in every epoch.
+    data = _batches(task, 0, elements)
     model.fit(data, epochs=config.epochs, verbose=0, callbacks=callbacks)
     return [v.value for v in (*model.variables, *model.optimizer.variables)]
 
 
 def _loop(folder, config):
     """Trains in a loop of its own, with TensorFlow's `CheckpointManager`."""
-    model, data, elements = _made(config)
-    done = tf.Variable(0, dtype=tf.int64)  # executions
+    model, task, elements = _made(config)
+    done = tf.Variable(0, dtype=tf.int64)  # elements
     checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, done=done)
     manager = tf.train.CheckpointManager(checkpoint, folder / "checkpoints", max_to_keep=2)
     manager.restore_or_initialize()
     model.make_train_function()
-    at_once = model.steps_per_execution
-    executions = config.epochs * elements // at_once
-    batches = iter(data.repeat().skip(done.numpy() * at_once))
-    while done < executions:
+    end = config.epochs * elements
+    batches = iter(_batches(task, int(done), end))
+    while done < end:
         model.train_function(batches)
-        if done.assign_add(1) % max(executions // 8, 1) == 0:
+        if done.assign_add(1) % max(end // 8, 1) == 0:
             manager.save()
     return [v.value for v in (*model.variables, *model.optimizer.variables)]
 

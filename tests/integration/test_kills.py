@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from killed_runs import POINTS
 from killed_runs import __file__ as script
 
 from pipelines.config import RunConfig
@@ -19,7 +20,10 @@ CONFIGS = {
         "tiny", "lightgcn", "dsl", 0.2, **COMMON | {"batch_size": 64}, settings={"width": 8}
     ),
     "neumf": RunConfig(
-        "tiny", "neumf", "rigl", 0.3, **COMMON | {"batch_size": 64}, settings={"factors": 8}
+        *("tiny", "neumf", "rigl", 0.3),
+        **COMMON | {"batch_size": 64},
+        settings={"factors": 8},
+        algorithm_settings={"grow": "accumulated_gradient"},
     ),
     "dlrm": RunConfig(
         *("criteo-like", "dlrm", "amgp", 0.5),
@@ -86,19 +90,25 @@ def runner(tmp_path_factory):
 
 
 def killed_and_ended(runner, run, folder, draw, first):
-    """Kills a run as `first` says, then anywhere or not, and looks at how it ends after that."""
+    """Kills a run as `first` says, then anywhere or not, and looks at how it ends after that.
+
+    Returns the ticks of the job that ended it.
+    """
     done, end = runner.whole(*run)
     assert runner(*run, folder / "run", **first)["status"] == -9
     assert not (folder / "run" / "result.json").exists()
+    last = {"status": -9}
     if draw.random() < 0.5:  # and once more, if it comes as far
-        again = runner(*run, folder / "run", int(draw.integers(1, done["ticks"] + 1)))
-        assert again["status"] in (-9, 0)
-    assert runner(*run, folder / "run")["status"] == 0
+        last = runner(*run, folder / "run", int(draw.integers(1, done["ticks"] + 1)))
+    if last["status"] == -9:
+        last = runner(*run, folder / "run")
+    assert last["status"] == 0
     (texts, state), (its_texts, its_state) = ending(folder / "run"), end
     assert texts == its_texts
     assert len(state) == len(its_state)
     for mine, its in zip(state, its_state, strict=True):
         np.testing.assert_array_equal(mine, its)
+    return last["ticks"]
 
 
 def killed_anywhere(runner, run, seed, folder):
@@ -108,7 +118,11 @@ def killed_anywhere(runner, run, seed, folder):
 
 
 def test_a_killed_run_ends_with_the_same_bits(runner, tmp_path):
-    killed_anywhere(runner, ("fit", "multvae"), 0, tmp_path)
+    run = ("fit", "dlrm")
+    ticks = runner.whole(*run)[0]["ticks"]
+    draw = np.random.default_rng(1)
+    ends = killed_and_ended(runner, run, tmp_path, draw, {"at_tick": ticks * 2 // 3})
+    assert ends < ticks  # it went on from its backup
 
 
 @pytest.mark.slow
@@ -120,12 +134,13 @@ def test_a_run_killed_anywhere_ends_with_the_same_bits(runner, way, model, seed,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("model", CONFIGS)
 @pytest.mark.parametrize("way", ["run", "loop"])  # BackupAndRestore does not write in one step
-def test_a_run_killed_while_it_saves_ends_with_the_same_bits(runner, way, model, seed, tmp_path):
+def test_a_run_killed_while_it_saves_ends_with_the_same_bits(
+    runner, way, model, point, seed, tmp_path
+):
     draw = np.random.default_rng(seed)
-    savings = runner.whole(way, model)[0]["savings"]
-    number = int(draw.integers(2, savings + 1))  # what the first one takes is not known before
-    in_save = [number, float(draw.random())]
-    killed_and_ended(runner, (way, model), tmp_path, draw, {"in_save": in_save})
+    number = int(draw.integers(1, runner.whole(way, model)[0]["savings"] + 1))
+    killed_and_ended(runner, (way, model), tmp_path, draw, {"in_save": [number, point]})

@@ -71,7 +71,9 @@ def cases(draw):
     if algorithm in (*DYNAMIC, tfdsl.GradualMagnitude):
         arguments |= {"total_steps": STEPS, "update_interval": draw(st.integers(1, 3))}
         if draw(st.booleans()):
-            density = draw(ramps(falls=algorithm is tfdsl.GradualMagnitude))
+            until = STEPS * 3 // 4 if algorithm is tfdsl.RigL else STEPS
+            last = until - until % arguments["update_interval"]
+            density = draw(ramps(last, falls=algorithm is tfdsl.GradualMagnitude))
     if algorithm is tfdsl.OneShotMagnitude:
         arguments["prune_step"] = draw(st.integers(1, STEPS))
     if algorithm in DYNAMIC:
@@ -97,12 +99,12 @@ def cases(draw):
 
 
 @st.composite
-def ramps(draw, falls):
-    """Densities that change over the steps."""
+def ramps(draw, last, falls):
+    """Densities that change over the steps, to the last update."""
     kinds = [schedules.Linear, schedules.Cosine, schedules.Cubic, schedules.Polynomial]
     ends = draw(st.lists(st.sampled_from([*DENSITIES, 1.0]), min_size=2, max_size=2, unique=True))
-    begin = draw(st.integers(0, STEPS - 1))
-    end = draw(st.integers(begin + 1, STEPS))
+    begin = draw(st.integers(0, last - 1))
+    end = draw(st.integers(begin + 1, last))
     initial, final = sorted(ends, reverse=True) if falls else ends
     return draw(st.sampled_from(kinds))(initial, final, end, begin)
 

@@ -133,4 +133,6 @@ def test_a_disk_that_is_full_is_said_so_and_the_state_before_it_stays(tmp_path):
     assert process.returncode == 0, process.stderr[-2000:]
     assert "could not be written" in process.stdout
     assert "make room" in process.stdout
+    assert "{{" not in process.stdout
+    assert len(process.stdout.splitlines()) == 1
     assert restored(tmp_path)[0] == {"time": 1}

@@ -148,11 +148,12 @@ def test_a_second_fit_from_epoch_zero_starts_the_file_anew(run, tmp_path):
     "damage",
     [
         lambda text: b"",
+        lambda text: b"\n\n",
         lambda text: b"\xff\xfe" + text,
         lambda text: text.replace(b"\n0,", b"\nx,"),
         lambda text: text[: len(text) // 2 * 2 - 20] + b"\r\n1,2",
     ],
-    ids=["empty", "no text", "no epoch", "cut"],
+    ids=["empty", "empty lines", "no text", "no epoch", "cut"],
 )
 def test_a_damaged_log_is_refused_by_its_name(run, tmp_path, damage):
     log_by_hand(run[2], tmp_path, range(1))

@@ -88,6 +88,29 @@ def test_a_model_saved_before_its_first_step_becomes_sparse_when_it_is_loaded_an
     assert_sparse(model)
 
 
+RISING = tfdsl.SET(tfdsl.schedules.Linear(0.25, 1.0, end=6), update_interval=2, total_steps=STEPS)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.weights.h5"])
+def test_a_model_that_has_become_dense_stays_so_when_it_is_loaded(tmp_path, name):
+    model = compiled(algorithm=RISING)
+    fit(model, 0, 8)
+    assert all(mask.all() for mask in masks_of(model))
+    if name.endswith("keras"):
+        model.save(tmp_path / name)
+        other = keras.models.load_model(tmp_path / name)
+    else:
+        model.save_weights(tmp_path / name)
+        other = compiled(algorithm=RISING)
+        other.optimizer.build(other.trainable_variables)
+        assert not all(mask.all() for mask in masks_of(other))
+        other.load_weights(tmp_path / name)
+    assert_equal(everything(other), everything(model))
+    fit(model, 8, STEPS)
+    fit(other, 8, STEPS)
+    assert_equal(everything(other), everything(model))
+
+
 def test_state_of_another_algorithm_is_left_out_with_a_warning(tmp_path):
     model = compiled(algorithm=dsl(grow="accumulated_gradient"))
     fit(model, 0, 4)

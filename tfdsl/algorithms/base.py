@@ -56,7 +56,9 @@ class Algorithm(schedules.Serializable):
         seed: int = 0,
     ) -> None:
         given, density = density, schedules.get("density", density)
-        for end in (density.final, getattr(density, "initial", density.final)):
+        with tf.init_scope():
+            self.first_density = float(density(tf.constant(0, tf.int64)))
+        for end in (density.final, self.first_density):
             checks.number("density", end, schedules.SHARE)
         checks.choice("init", init, INITS)
         checks.choice("optimizer_state", optimizer_state, OPTIMIZER_STATES)
@@ -86,9 +88,19 @@ class Algorithm(schedules.Serializable):
 
     def is_dense(self, density: float) -> bool:
         """Says whether a weight that is to end at `density` is dense from the first step on."""
-        always = isinstance(self.density, schedules.Constant)
-        falls = getattr(self.density, "initial", 0.0) >= self.density.final
-        return density == 1.0 and (always or falls)
+        return density == 1.0 and self.first_density >= self.density.final
+
+    def _check_arrival(self, total_steps: int | None) -> None:
+        """Raises ValueError if the masks are updated for the last time before the schedule ends."""
+        end = getattr(self.density, "end", 0)
+        last = None if self.updates is None else self.updates.last(total_steps)
+        if last is not None and last < end:
+            raise ValueError(
+                f"{type(self).__name__} would not reach its final density: the density's schedule "
+                f"ends at step {end}, and the masks change for the last time at step {last}; "
+                f"received {self.density!r} and updates {self.updates!r}, total_steps="
+                f"{total_steps}. Let the schedule end earlier, or update more often or longer."
+            )
 
     def initial_masks(
         self,
@@ -130,7 +142,7 @@ class Algorithm(schedules.Serializable):
     def _budget(self, state: WeightState, density: float, step: Tensor) -> Tensor:
         """Returns how many entries are active at `step` in a weight that ends at `density`."""
         (size,) = state.weight.shape
-        now, final = self.density(step), self.density.final
+        now, final = tf.cast(self.density(step), tf.float64), self.density.final
         # Every weight goes its own way to its own final density, in step with the schedule: what
         # it has off its mask is its part of what all have off theirs on the way down, and what is
         # on it its part of what is on theirs on the way up.

@@ -57,7 +57,9 @@ class DynamicSparse(Algorithm):
             update_interval, end=update_end
         )
         self.ratio = schedules.get("update_ratio", update_ratio)
-        for end in (getattr(self.ratio, "initial", self.ratio.final), self.ratio.final):
+        with tf.init_scope():
+            first = float(self.ratio(tf.constant(0, tf.int64)))
+        for end in (first, self.ratio.final):
             if not 0.0 <= end <= 1.0:
                 raise ValueError(
                     f"`update_ratio` must stay in [0, 1]; received {update_ratio!r}, which goes to "
@@ -81,6 +83,7 @@ class DynamicSparse(Algorithm):
                 f"{update_interval}, update_end={update_end} (total_steps={total_steps}). Use a "
                 "smaller update_interval, or StaticSparse."
             )
+        self._check_arrival(total_steps)
 
     def _anneal(self, initial: float) -> schedules.Schedule:
         """Returns the algorithm's own schedule of the ratio, which starts at `initial`."""
@@ -98,7 +101,8 @@ class DynamicSparse(Algorithm):
         """Drops and grows; see the class."""
         active = masks.count(state.mask)
         staying = tf.minimum(active, budget)
-        moving = tf.cast(tf.math.ceil(self.ratio(step) * tf.cast(staying, tf.float64)), tf.int32)
+        ratio = tf.cast(self.ratio(step), tf.float64)
+        moving = tf.cast(tf.math.ceil(ratio * tf.cast(staying, tf.float64)), tf.int32)
         keeping = staying - moving
         scores = criteria.DROP[self.drop](state)
         kept = masks.keep_highest(state.mask, scores, keeping, masks.fork(seed, 4))

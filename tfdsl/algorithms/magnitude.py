@@ -68,8 +68,9 @@ class GradualMagnitude(_MagnitudePruning):
         update_interval: optimizer steps between two prunings.
         total_steps: length of the training run in optimizer steps; needed for a number.
         begin: first step at which weights may go.
-        end: step at which the final density is reached, `total_steps` at the latest; three quarters
-            of it unless given, so that the last quarter tunes what is left.
+        end: no pruning after this step, at which the final density is reached; for a number it is
+            three quarters of `total_steps` unless given, so that the last quarter tunes what is
+            left, for a schedule there is none.
         **kwargs: `distribution`, `init`, `optimizer_state`, `seed`, see `Algorithm`; `init`, for
             schedules that start below 1, is "magnitude" unless given.
     """
@@ -87,27 +88,25 @@ class GradualMagnitude(_MagnitudePruning):
         self.total_steps = total_steps
         if total_steps is not None:
             checks.count("total_steps", total_steps)
-        if schedules.is_tfmot(density):
+        is_tfmot = schedules.is_tfmot(density)
+        if is_tfmot:
             density, self.updates = schedules.from_tfmot(density)
+        elif isinstance(density, schedules.Schedule):
+            self.updates = schedules.UpdateSchedule(update_interval, begin, end)
         else:
+            final = schedules.get("density", density).final
             if end is None and total_steps is not None:
                 end = max(total_steps * 3 // 4, 1)
             self.updates = schedules.UpdateSchedule(update_interval, begin, end)
-            if not isinstance(density, schedules.Schedule):
-                density = self._cubic(schedules.get("density", density).final)
+            density = self._cubic(final)
         super().__init__(density, **({"init": "magnitude"} | kwargs))
-        if getattr(self.density, "initial", 1.0) < self.density.final:
+        if self.first_density < self.density.final:
             raise ValueError(
                 f"GradualMagnitude prunes and never grows, so its density cannot rise; received "
                 f"{density!r}. Use SET, RigL or DSL for a schedule that rises."
             )
-        reached = getattr(self.density, "end", 0)
-        if total_steps is not None and reached > total_steps:
-            raise ValueError(
-                f"GradualMagnitude must reach its final density within `total_steps`; received "
-                f"total_steps={total_steps} and an `end` at step {reached}. Use an "
-                "earlier one."
-            )
+        if not is_tfmot:  # whose own steps are taken as they are
+            self._check_arrival(total_steps)
 
     def _cubic(self, final: float) -> schedules.Schedule:
         begin, end, interval = self.updates.begin, self.updates.end, self.updates.interval

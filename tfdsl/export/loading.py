@@ -78,11 +78,14 @@ def _made_of(made: dict[str, Any], custom_objects: dict[str, Any] | None, path: 
 
 
 def _reason(error: Exception) -> str:
-    # Keras's messages have many lines and the whole configuration; the cause is somewhere in them.
+    # Keras's messages have many lines and the whole configuration; what it met first is the cause.
     unknown = re.search(r"Could not locate (.+?)\.", str(error))
     if unknown:
         return f"{unknown[1]} is not registered with Keras; pass it in `custom_objects`."
-    return (str(error) or repr(error)).splitlines()[0][:300]
+    cause: BaseException = error
+    while cause.__cause__ or cause.__context__:
+        cause = cause.__cause__ or cause.__context__ or cause
+    return f"{type(cause).__name__}: {' '.join(str(cause).split())[:300]}"
 
 
 def _check_complete(path: Any, model: keras.Model, entries: list[dict[str, Any]]) -> None:

@@ -223,14 +223,14 @@ def test_the_masks_are_the_same_bits_in_a_graph_and_under_xla():
 
 def test_a_falling_density_shrinks_the_budget():
     # At step 5 half-way from 1 to 0.25: 0.625 of 8.
-    algorithm = DSL(schedules.Linear(1.0, 0.25, end=10), total_steps=10)
+    algorithm = DSL(schedules.Linear(1.0, 0.25, end=10), total_steps=10, update_interval=1)
     dense = state(gradient=GRADIENT, active=range(8))
     assert len(after(algorithm, dense, step=5)) == 5
     assert len(after(algorithm, dense, step=10)) == 2
 
 
 def test_a_rising_density_grows_the_budget():
-    algorithm = DSL(schedules.Linear(0.25, 0.75, end=10), total_steps=10)
+    algorithm = DSL(schedules.Linear(0.25, 0.75, end=10), total_steps=10, update_interval=1)
     sparse = state(gradient=GRADIENT, active=[0, 1])
     assert len(after(algorithm, sparse, step=5)) == 4
     assert len(after(algorithm, sparse, step=10)) == 6
@@ -249,6 +249,6 @@ def test_weights_of_several_densities_rise_together():
 
 
 def test_masks_begin_at_the_schedules_first_density():
-    algorithm = DSL(schedules.Linear(0.5, 0.25, end=10), total_steps=10)
+    algorithm = DSL(schedules.Linear(0.5, 0.25, end=10), total_steps=10, update_interval=1)
     (mask,) = algorithm.initial_masks([tf.ones([16])])
     assert tf.math.count_nonzero(mask) == 8

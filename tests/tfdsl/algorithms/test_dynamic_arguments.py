@@ -96,6 +96,43 @@ def test_a_run_too_short_for_a_single_update_is_refused():
         RigL(0.5, total_steps=12, update_interval=10)
 
 
+def test_a_density_that_would_not_arrive_is_refused():
+    rising = schedules.Linear(0.1, 0.5, end=100)
+    DSL(rising, total_steps=100, update_interval=10)
+    SET(rising)  # nobody knows how long
+    with pytest.raises(ValueError, match=r"ends at step 100, .* last time at step 70"):
+        RigL(rising, total_steps=100, update_interval=10)
+
+
+class Half:
+    """A schedule of one's own, in the least that it takes."""
+
+    final = 0.5
+
+    def __init__(self, first=0.5):
+        self.first = first
+
+    def __call__(self, step):
+        return self.first
+
+    def get_config(self):
+        return {"first": self.first}
+
+
+def test_a_schedule_of_ones_own_may_return_a_python_number():
+    algorithm = SET(Half(), update_ratio=Half(), update_interval=1)
+    (mask,) = algorithm.initial_masks([tf.ones([8])])
+    assert tf.math.count_nonzero(mask) == 4
+
+
+@pytest.mark.parametrize("first", [float("nan"), -3.0, 1.2])
+def test_a_schedule_of_ones_own_that_begins_nowhere_is_refused(first):
+    with pytest.raises(ValueError, match="`density` must be a number"):
+        SET(Half(first))
+    with pytest.raises(ValueError, match="`update_ratio` must stay in"):
+        SET(0.5, update_ratio=Half(first))
+
+
 @pytest.mark.parametrize("algorithm", [DSL, RigL])
 def test_annealing_without_the_length_of_the_run_is_refused(algorithm):
     with pytest.raises(ValueError, match=r"`total_steps`.*received None"):

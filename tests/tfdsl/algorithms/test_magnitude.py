@@ -141,7 +141,17 @@ def test_an_algorithm_survives_its_configuration(algorithm):
         (lambda: GradualMagnitude(0.5, total_steps=100, update_interval=0), "received 0"),
         (lambda: GradualMagnitude(0.5, begin=50, end=40), "begin=50, end=40"),
         (lambda: GradualMagnitude(0.5), "received None"),
-        (lambda: GradualMagnitude(0.5, total_steps=100, end=900), "total_steps=100 .* 900"),
+        (
+            lambda: GradualMagnitude(0.5, total_steps=100, end=900),
+            r"ends at step 900, .* last time at step 100; .*total_steps=100",
+        ),
+        (
+            lambda: GradualMagnitude(
+                schedules.Linear(1.0, 0.1, end=25), update_interval=50, total_steps=30
+            ),
+            r"ends at step 25, .* last time at step 0; received Linear\(",
+        ),
+        (lambda: GradualMagnitude(lambda step: 0.5), r"has `final` and `get_config`"),
         (lambda: GradualMagnitude(0.5, total_steps=0, end=9), "received 0"),
         (
             lambda: GradualMagnitude(schedules.Linear(0.2, 0.5, end=9)),

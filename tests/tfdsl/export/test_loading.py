@@ -128,6 +128,27 @@ def test_a_class_that_is_not_registered_is_asked_for(tmp_path):
     assert_equal(model, load_packed(tmp_path / "a", {"Unregistered": Unregistered}))
 
 
+@keras.saving.register_keras_serializable()
+class Refusing(keras.layers.Layer):
+    reason = None
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        if self.reason:
+            raise ValueError(self.reason)
+
+    def call(self, x):
+        return x
+
+
+def test_a_class_that_refuses_its_configuration_says_why(tmp_path, monkeypatch):
+    layers = [keras.Input((2,)), tfdsl.layers.SparseDense(3), Refusing()]
+    saved_model(exported_models.masked(keras.Sequential(layers)), tmp_path / "a")
+    monkeypatch.setattr(Refusing, "reason", "\nnot\non Mondays")
+    with pytest.raises(ValueError, match=r"a: ValueError: not on Mondays$"):
+        load_packed(tmp_path / "a")
+
+
 @pytest.mark.parametrize("config", [{"class_name": "Dense"}, None, [], {"config": {}}])
 def test_what_is_no_configuration_is_refused_in_one_line(tmp_path, monkeypatch, config):
     serialize = keras.saving.serialize_keras_object
