@@ -89,7 +89,8 @@ class Ticks:
 
 
 # Where in a saving: values are written beside their place; they are in it, and the list of
-# checkpoints is not; the list is, and what is to go has not gone.
+# checkpoints is not; the list is, and what is to go has not gone. By TensorFlow's own parts of it,
+# as there is nothing public between them.
 POINTS = {
     "written": (gen_io_ops, "merge_v2_checkpoints"),
     "in place": (checkpoint_management, "update_checkpoint_state_internal"),
