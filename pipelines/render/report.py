@@ -14,6 +14,7 @@ from typing import Any
 
 import jinja2
 import markdown
+import markupsafe
 
 from pipelines import files
 from pipelines.render import anchors, density, lowest, parts, stages, where
@@ -56,8 +57,9 @@ class Made:
 def write_table(table: Table, results: Sequence[dict[str, Any]], folder: pathlib.Path) -> str:
     """Writes table.md of a table and its pictures into its folder; returns the Markdown."""
     text = table_text(table, results)
+    drawn = {sheet.picture for sheet in sheets_of(table, results)}
     for renderer in _RENDERERS[table.kind]:
-        if renderer.sheet(table, results):
+        if renderer.PICTURE in drawn:
             renderer.picture(table, results, folder / renderer.PICTURE)
     files.write_text(folder / "table.md", text)
     return text
@@ -77,16 +79,16 @@ def sheets_of(table: Table, results: Sequence[dict[str, Any]]) -> list[Sheet]:
 
 def tables_in(folder: pathlib.Path) -> list[Made]:
     """Returns the tables in a folder, in the order of `TABLES`, shorter budgets first."""
-    made = []
+    made, order = [], list(TABLES)
     for path in sorted(folder.glob("*/table.json")):
         match = _FOLDER.fullmatch(path.parent.name)
         if match and match[1] in TABLES:
             table = TABLES[match[1]]
             more = [word for word in match.groups()[1:] if word not in ("clean", "short", None)]
             title = f"{table.title} ({', '.join(more)})" if more else table.title
-            made.append(Made(path.parent, table, title, json.loads(path.read_text())))
-    order = list(TABLES)
-    return sorted(made, key=lambda one: (order.index(one.table.name), "long" in one.folder.name))
+            place = (order.index(table.name), BUDGETS.index(match[3]))
+            made.append((place, Made(path.parent, table, title, json.loads(path.read_text()))))
+    return [one for _, one in sorted(made, key=lambda pair: pair[0])]
 
 
 def write(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -172,5 +174,5 @@ def _linked(cell: str) -> Any:
 
 def _as_html(text: str) -> Any:
     # Raw HTML in Markdown stays text.
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace("_", "\\_")
-    return jinja2.utils.markupsafe.Markup(markdown.markdown(escaped, extensions=["sane_lists"]))
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;")
+    return markupsafe.Markup(markdown.markdown(escaped, extensions=["sane_lists"]))

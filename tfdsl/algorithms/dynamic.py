@@ -76,7 +76,7 @@ class DynamicSparse(Algorithm):
                 "`grow='momentum'` needs the momentum of inactive weights, which "
                 "`optimizer_state='mask'` keeps at zero; use optimizer_state='reset' or 'keep'."
             )
-        if update_end is not None and update_end < update_interval:
+        if self.updates.last() == 0:
             raise ValueError(
                 f"{type(self).__name__} would never change its masks: the first update comes at "
                 f"step `update_interval`, and none after `update_end`; received update_interval="
