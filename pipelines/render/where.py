@@ -31,8 +31,8 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet | None:
         ["algorithm", "density", "explored", "overlap", "last overlap", *ends],
         picture=PICTURE,
         notes=(
-            "Explored is the share of entries that were ever active; overlap the share of active "
-            "ones that had been so at the evaluation before, mean over training, and at the last. "
+            "Explored is the share of entries that were ever active; overlap the share of those "
+            "active at one evaluation that still are at the next, its mean and the last. "
             "Then, at the end, the density of the tenth of users or items with the fewest "
             "interactions in training, and of that with the most. Drawn at density "
             f"{_density(rows):g}.\n\nMade with {figures.made_with(watched)}."
