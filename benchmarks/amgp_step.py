@@ -23,7 +23,8 @@ import tensorflow as tf
 from absl import flags
 
 import tfdsl
-from pipelines import command_line, environment, hlo
+from pipelines import command_line, environment
+from pipelines.costs import hlo
 from tfdsl import checks
 from tfdsl.models import DLRM
 

@@ -11,7 +11,6 @@ an optimizer that is not sparse; its masks, a byte a weight, are there and all t
 is the process's resident memory, on a GPU what TensorFlow has allocated there.
 """
 
-import gc
 import json
 import pathlib
 import subprocess
@@ -28,6 +27,7 @@ from scipy import sparse
 import tfdsl
 from data import catalog, criteo_figures
 from pipelines import command_line, environment
+from pipelines.costs.memory import used
 from tfdsl import checks
 from tfdsl.models import DLRM, BPRLoss, LightGCN, MultinomialLikelihood, MultVAE
 
@@ -99,19 +99,6 @@ _ALGORITHMS: dict[str, Callable[[int], Any]] = {
 }
 
 
-def _resident(of: str = "VmRSS") -> int:
-    """Returns the bytes of this process that are in memory, or with "VmHWM" ever were."""
-    gc.collect()
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(of))
-
-
-def _used(peak: bool) -> int:
-    if tf.config.list_physical_devices("GPU"):
-        return int(tf.config.experimental.get_memory_info("GPU:0")["peak" if peak else "current"])
-    return _resident("VmHWM" if peak else "VmRSS")
-
-
 def _work(kind: str, algorithm: str, what: str) -> dict[str, float]:
     environment.prepare()
     n_steps = _LONG.value if what == "growth" else _STEPS.value
@@ -127,10 +114,10 @@ def _work(kind: str, algorithm: str, what: str) -> dict[str, float]:
     class Watch(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             if (batch + 1) % (n_steps // 10) == 0:
-                at[str(batch + 1)] = _used(peak=False)
+                at[str(batch + 1)] = used(peak=False)
 
     model.fit(data, epochs=1, verbose=0, callbacks=[Watch()] if what == "growth" else [])
-    return at if what == "growth" else {"peak": _used(peak=True)}
+    return at if what == "growth" else {"peak": used(peak=True)}
 
 
 def _measure(kind: str, algorithm: str, what: str) -> dict[str, float]:

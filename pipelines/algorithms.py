@@ -125,3 +125,5 @@ NEURONS: dict[str, Make] = {"amgp": _amgp, "prune_once": _prune_once}
 ALGORITHMS = MASKS | NEURONS
 # Without any: the model itself, and one that was made smaller.
 DENSE = ("dense", "narrow")
+# Other libraries', see `pipelines.baselines`; each of one model.
+BASELINES = {"tfmot": "multvae"}

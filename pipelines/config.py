@@ -11,7 +11,7 @@ import keras
 
 import tfdsl
 from pipelines import protocols
-from pipelines.algorithms import ALGORITHMS, DENSE, MASKS, NEURONS, check_settings
+from pipelines.algorithms import ALGORITHMS, BASELINES, DENSE, MASKS, NEURONS, check_settings
 from tfdsl import checks
 from tfdsl.algorithms.base import OPTIMIZER_STATES
 from tfdsl.distributions import DISTRIBUTIONS
@@ -67,7 +67,7 @@ class RunConfig:
         model: name of the model, a key of `SETTINGS`.
         algorithm: "dense"; "narrow", a dense model of as many whole neurons or columns as come
             nearest to the parameters of a sparse one of that density (DLRM: of as many neurons);
-            or a key of `ALGORITHMS`.
+            a key of `ALGORITHMS`; or one of `BASELINES`.
         density: share of active weights in the masked tensors, or with the algorithms `NEURONS`
             of neurons that stay in each hidden layer; 1.0 for "dense".
         seed: seed of weights, masks, batches, dropout; 0 to 2**31 - 1.
@@ -125,7 +125,7 @@ class RunConfig:
             most = f"(0, {self.learning_rate!r}]"
             checks.number("final_learning_rate", self.final_learning_rate, most)
         checks.number("density", self.density, "(0, 1]")
-        checks.choice("algorithm", self.algorithm, (*DENSE, *ALGORITHMS))
+        checks.choice("algorithm", self.algorithm, (*DENSE, *ALGORITHMS, *BASELINES))
         check_settings(self.algorithm, self.algorithm_settings)
         checks.choice("optimizer_state", self.optimizer_state, OPTIMIZER_STATES)
         checks.choice("distribution", self.distribution, DISTRIBUTIONS)
@@ -140,6 +140,11 @@ class RunConfig:
             raise ValueError(
                 f"{self.algorithm!r} prunes neurons, which only dlrm can; {self.model} can be "
                 f"trained with {known}."
+            )
+        if self.model != BASELINES.get(self.algorithm, self.model):
+            raise ValueError(
+                f"{self.algorithm!r} is there for {BASELINES[self.algorithm]} alone; received "
+                f"{self.model!r}."
             )
         protocols.check(self.protocol, self.quirks, self.model)
         if "warm_moments" in self.quirks and self.optimizer_state != "keep":

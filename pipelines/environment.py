@@ -5,6 +5,7 @@ import os
 import pathlib
 import platform
 import subprocess
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -35,7 +36,7 @@ def describe() -> dict[str, Any]:
     """Returns versions, the project's commit, and the hardware, as JSON takes it."""
     return {
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "packages": versions(_PACKAGES),
         "commit": _commit(),
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -44,6 +45,11 @@ def describe() -> dict[str, Any]:
             for gpu in tf.config.list_physical_devices("GPU")
         ],
     }
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Returns the versions of installed packages."""
+    return {name: importlib.metadata.version(name) for name in packages}
 
 
 def _commit() -> str:

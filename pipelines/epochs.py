@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from pipelines.command_line import say
 from pipelines.config import RunConfig
+from pipelines.costs.flops import Work
 from pipelines.mask_watch import MaskWatch, Places
 from pipelines.run_state import RunState
 from tfdsl import distributions, schedules
@@ -37,6 +38,12 @@ class EpochTask(Protocol):
 
     def evaluator(self, model: keras.Model) -> Callable[[str], dict[str, float]]:
         """Returns a function from "validation" or "test" to the users' mean metrics."""
+
+    def work(self, model: keras.Model) -> Work:
+        """Returns what passes through the model in a training step, and to rank for a user."""
+
+    def ranker(self, model: keras.Model) -> tuple[Callable[[Any], Any], Any, int]:
+        """Returns what scores all items, an input of it, and how many users that is of."""
 
     def places(self, model: keras.Model) -> Sequence[Places]:
         """Returns which rows and columns of the model's masked weights are whose."""

@@ -13,6 +13,7 @@ from absl import logging
 
 from data.errors import MissingDataError
 from pipelines import files
+from pipelines.algorithms import BASELINES
 from pipelines.command_line import say
 from pipelines.config import RunConfig
 from pipelines.train import run
@@ -65,18 +66,19 @@ def _collected(
 ) -> list[dict[str, Any]]:
     """Returns the results; data that could not be had once is not asked for again."""
     results: list[dict[str, Any]] = []
-    missing: dict[str, str] = {}
+    missing: dict[tuple[str, str | None], str] = {}
     for place, (config, outcome) in enumerate(zip(grid, outcomes, strict=True), start=1):
-        if config.data not in missing:
+        needed = (config.data, BASELINES.get(config.algorithm))  # a baseline needs a library too
+        if needed not in missing:
             result, seconds = outcome()
             if not isinstance(result, str):
                 more = note(config) if note else ""
                 say(f"[{place}/{len(grid)}] {config.key}: done in {seconds:.0f} s{more}")
                 results.append(result)
                 continue
-            missing[config.data] = result
+            missing[needed] = result
             say(f"left out: {result}")
-        results.append({"config": config.to_dict(), "missing": missing[config.data]})
+        results.append({"config": config.to_dict(), "missing": missing[needed]})
     return results
 
 

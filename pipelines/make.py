@@ -4,9 +4,13 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
+import tensorflow as tf
+
 from pipelines import files
+from pipelines.algorithms import BASELINES
 from pipelines.command_line import say
 from pipelines.config import RunConfig
+from pipelines.costs.measure import costs_of, measure_grid
 from pipelines.grid import finished, run_grid
 from pipelines.render import report
 from pipelines.tables import TABLES, Options
@@ -25,6 +29,7 @@ def make_table(
     data_dir: str | None,
     jobs: int = 1,
     note: Callable[[RunConfig], str] | None = None,
+    costs: bool = False,
 ) -> str:
     """Runs what is missing of a table and writes it.
 
@@ -35,6 +40,7 @@ def make_table(
         data_dir: folder with the data sets, or None for the cache.
         jobs: how many runs at once.
         note: says what is printed with a run that has ended; see `run_grid`.
+        costs: whether what runs cost is measured too, of each configuration once.
 
     Returns:
         The table in Markdown.
@@ -48,12 +54,23 @@ def make_table(
     checks.choice("budget", options.budget, table.budgets)
     folder = folder_of(name, options, out)
     chosen = table.grid(options)
-    made = run_grid(chosen, folder / "runs", data_dir, jobs, note)
+    runs = folder / "runs"
+    made = run_grid(chosen, runs, data_dir, jobs, note)
     of = {config.key: result for config, result in zip(chosen, made, strict=True)}
+    if costs and table.kind == "density":
+        first = table.grid(dataclasses.replace(options, seeds=options.seeds[:1]))
+        ours = [config for config in first if config.algorithm not in BASELINES]
+        here = [config for config in ours if "missing" not in of[config.key]]
+        # One after the other where all share the processor's cores with what is measured.
+        measure_grid(here, runs, data_dir, jobs if tf.config.list_physical_devices("GPU") else 1)
     # Rows that were made before stay in the table when only some are asked for.
     whole = table.grid(dataclasses.replace(options, algorithms=None))
-    rows = [of.get(config.key) or finished(config, folder / "runs") for config in whole]
-    results = [result for result in rows if result]
+    results = []
+    for config in whole:
+        result = of.get(config.key) or finished(config, runs)
+        if result:
+            measured = costs_of(config, runs)
+            results.append(result | ({"costs": measured} if measured else {}))
     files.write_json(folder / "table.json", results)
     text = report.write_table(table, results, folder)
     say(f"written: {folder}/table.md, table.json, table.png")

@@ -116,7 +116,7 @@ def make_all(
         say(f"table {place} of {len(planned)}: {one.table.name}")
         at_once = min(jobs, one.table.at_once)
         try:
-            make_table(one.table.name, one.options, out, data_dir, at_once, left)
+            make_table(one.table.name, one.options, out, data_dir, at_once, left, costs=True)
         except DataError as error:
             say(f"left out: {error}")
             failed.append(f"{one.table.name} ({error})")

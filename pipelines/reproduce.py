@@ -46,6 +46,9 @@ _JOBS = flags.DEFINE_integer(
     "jobs", None, "Runs at once, a process each (1; with all 8 on a GPU, else 2).", lower_bound=1
 )
 _DEVICE = flags.DEFINE_enum("device", None, DEVICES, "With all: what to run on (a GPU, if any).")
+_COSTS = flags.DEFINE_bool(
+    "costs", False, "Also measure step time, memory, FLOPs and bytes, a minute a row (all: always)."
+)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "With all: list the runs and their cost.")
 
 
@@ -58,7 +61,8 @@ def main(arguments: list[str]) -> None:
         case ["table", name]:
             checks.choice("table", name, TABLES)
             options, out = _options(TABLES[name].seeds), pathlib.Path(_OUT.value)
-            print(make_table(name, options, out, _DATA_DIR.value, _JOBS.value or 1))
+            jobs = _JOBS.value or 1
+            print(make_table(name, options, out, _DATA_DIR.value, jobs, costs=_COSTS.value))
         case ["all"]:
             _all(pathlib.Path(_OUT.value))
         case ["report"]:

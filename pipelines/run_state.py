@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -75,12 +76,8 @@ class RunState:
             ) from None
 
     def write_rows(self) -> None:
-        """Writes metrics.csv, with all columns of all rows; a row without one has it empty."""
-        table = io.StringIO()
-        writer = csv.DictWriter(table, list(dict.fromkeys(n for row in self.rows for n in row)))
-        writer.writeheader()
-        writer.writerows(self.rows)
-        files.write_text(self.folder / "metrics.csv", table.getvalue())
+        """Writes metrics.csv."""
+        write_metrics(self.folder / "metrics.csv", self.rows)
 
     def save(self, progress: dict[str, Any]) -> None:
         """Saves the model, its optimizer, rows, seconds, and `progress`, which JSON takes.
@@ -99,3 +96,12 @@ class RunState:
                 f"{reason}. What was written before is kept: mend that (where the disk is full, "
                 "make room), and the same command goes on from there."
             ) from error
+
+
+def write_metrics(path: pathlib.Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes rows as CSV, with all columns of all rows; a row without one has it empty."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(dict.fromkeys(name for row in rows for name in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    files.write_text(path, table.getvalue())

@@ -19,8 +19,8 @@ from absl import app, flags
 
 import tfdsl
 from data.errors import DataError
-from pipelines import command_line, environment, files, protocols
-from pipelines.algorithms import ALGORITHM_SETTINGS, ALGORITHMS, DENSE, DYNAMIC
+from pipelines import baselines, command_line, environment, files, protocols
+from pipelines.algorithms import ALGORITHM_SETTINGS, ALGORITHMS, BASELINES, DENSE, DYNAMIC
 from pipelines.config import DISTRIBUTIONS, OPTIMIZER_STATES, SETTINGS, RunConfig
 from pipelines.run_state import RunState
 from pipelines.tasks import TASKS
@@ -46,6 +46,9 @@ def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None = None) ->
     result = _finished(config, folder)
     if result is not None:
         return result
+    if config.algorithm in BASELINES:
+        with files.alone(folder):
+            return _finished(config, folder) or baselines.run(config, folder, data_dir)
     environment.prepare()
     task = TASKS[config.model](config, data_dir)
     model = task.build_model()
@@ -99,7 +102,7 @@ def _trained(task: Any, model: Any, state: RunState) -> dict[str, Any]:
 _FLAGS = {
     "data": (flags.DEFINE_string, "synthetic", "Data set, one that the model's task knows."),
     "model": (flags.DEFINE_string, "multvae", f"Model: {', '.join(TASKS)}."),
-    "algorithm": (flags.DEFINE_string, "dsl", f"{', '.join((*DENSE, *ALGORITHMS))}."),
+    "algorithm": (flags.DEFINE_string, "dsl", f"{', '.join((*DENSE, *ALGORITHMS, *BASELINES))}."),
     "density": (flags.DEFINE_float, 0.1, "Share of active weights; 1.0 with dense."),
     "epochs": (flags.DEFINE_integer, 200, "Passes over the training users, or interactions."),
     "batch_size": (flags.DEFINE_integer, 16, "Users, or interactions, a step."),

@@ -12,6 +12,12 @@ from pipelines.render.sheet import Sheet
 from pipelines.tables.base import Table
 
 PICTURE = "table.png"
+_BASELINES = {
+    "tfmot": (
+        "tfmot is gradual magnitude pruning by tensorflow-model-optimization of the same model in "
+        "tf_keras, with the same schedule and other random numbers."
+    )
+}
 
 
 def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
@@ -38,14 +44,16 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
 
 def _notes(table: Table, made: Sequence[dict[str, Any]]) -> str:
     config = made[0]["config"]
+    there = {run["config"]["algorithm"] for run in made}
+    baselines = " ".join(note for name, note in _BASELINES.items() if name in there)
     chosen = "itself" if "test_selection" in config["quirks"] else "the validation part"
     return (
         f"Protocol: {config['protocol']} (quirks: {', '.join(config['quirks']) or 'none'}). Test "
         f"part, at the epoch that is best on {chosen}. {config['epochs']} epochs of "
         f"batches of {config['batch_size']} ({made[0]['steps']} steps), masks updated every "
         f"{config['update_interval']} steps, seeds {sorted({r['config']['seed'] for r in made})}. "
-        f"{table.notes} Seconds are of training with its evaluations.\n\n"
-        f"Made with {figures.made_with(made)}."
+        f"{table.notes} Seconds are of training with its evaluations. {baselines}".rstrip()
+        + f"\n\nMade with {figures.made_with(made)}."
     )
 
 

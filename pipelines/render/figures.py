@@ -25,6 +25,7 @@ STYLES = {
     "static": "^:",
     "gradual": "D-.",
     "oneshot": "x-.",
+    "tfmot": "P:",
     "narrow": "*--",
 }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.algorithms import BASELINES
 from pipelines.render import figures
 from pipelines.render.sheet import Sheet
 from pipelines.tables.base import METHODS, Table
@@ -18,9 +19,12 @@ def sheet(tables: Sequence[tuple[str, Table, Sequence[dict[str, Any]]]]) -> Shee
     Args:
         tables: of each its title, what it is, and its results.
     """
+    of_each = [(*one, _means(one[2], one[1].metrics[0])) for one in tables]
+    there = {algorithm for *_, means in of_each for algorithm in means}
+    columns = [*METHODS, *(one for one in BASELINES if one in there)]
     page = Sheet(
         "Lowest density within 1 % / 5 % of dense",
-        ["table", "metric", "dense", *METHODS],
+        ["table", "metric", "dense", *columns],
         notes=(
             "Of each algorithm the lowest density whose mean over seeds is at least 99 % / 95 % of "
             "dense's, of those that were tried; - where none is, nothing where it was not run. "
@@ -28,20 +32,23 @@ def sheet(tables: Sequence[tuple[str, Table, Sequence[dict[str, Any]]]]) -> Shee
             "overfits at its budget, and sparsity of any kind is a brake."
         ),
     )
-    for title, table, results in tables:
-        made = [result for result in results if "missing" not in result]
+    for title, table, results, means in of_each:
         metric = table.metrics[0]
-        dense = [run["test"][metric] for run in made if run["config"]["algorithm"] == "dense"]
-        means = _means(made, metric)
-        if not dense or not means.keys() & set(METHODS):
+        dense = [
+            run["test"][metric]
+            for run in results
+            if "missing" not in run and run["config"]["algorithm"] == "dense"
+        ]
+        if not dense or not means.keys() & set(columns):
             continue
-        near = [_near(means.get(one, {}), float(np.mean(dense))) for one in METHODS]
+        near = [_near(means.get(one, {}), float(np.mean(dense))) for one in columns]
         page.add([title, metric, figures.spread(dense), *near], [])
     return page
 
 
-def _means(made: Sequence[dict[str, Any]], metric: str) -> dict[str, dict[float, float]]:
+def _means(results: Sequence[dict[str, Any]], metric: str) -> dict[str, dict[float, float]]:
     """Returns by algorithm and density the mean of a metric over seeds."""
+    made = [run for run in results if "missing" not in run]
     means: dict[str, dict[float, float]] = {}
     for runs in figures.group(made):
         config = runs[0]["config"]

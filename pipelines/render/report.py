@@ -17,14 +17,14 @@ import markdown
 import markupsafe
 
 from pipelines import files
-from pipelines.render import anchors, density, lowest, parts, stages, where
+from pipelines.render import anchors, costs, density, lowest, parts, stages, where
 from pipelines.render.sheet import Sheet
 from pipelines.tables import BUDGETS, TABLES
 from pipelines.tables.base import Table
 
 # What a kind of table is made of: modules with a sheet (or none), and its picture.
 _RENDERERS: dict[str, tuple[Any, ...]] = {
-    "density": (density, where),
+    "density": (density, costs, where),
     "stages": (stages,),
     "parts": (parts,),
 }
@@ -57,7 +57,7 @@ class Made:
 def write_table(table: Table, results: Sequence[dict[str, Any]], folder: pathlib.Path) -> str:
     """Writes table.md of a table and its pictures into its folder; returns the Markdown."""
     text = table_text(table, results)
-    drawn = {sheet.picture for sheet in sheets_of(table, results)}
+    drawn = {sheet.picture for sheet in sheets_of(table, results) if sheet.picture}
     for renderer in _RENDERERS[table.kind]:
         if renderer.PICTURE in drawn:
             renderer.picture(table, results, folder / renderer.PICTURE)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from pipelines.algorithms import DENSE
+from pipelines.algorithms import MASKS
 from pipelines.render import figures
 from pipelines.render.sheet import Sheet
 from pipelines.tables.base import Table
@@ -21,7 +21,7 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet | None:
     """Returns a row a configuration that has masks; None where they were not all watched."""
     watched = _watched(results)
     made = [run for run in results if "missing" not in run]
-    if not watched or len(watched) < sum(run["config"]["algorithm"] not in DENSE for run in made):
+    if not watched or len(watched) < sum(run["config"]["algorithm"] in MASKS for run in made):
         return None
     rows = figures.group(watched)
     places = list(rows[0][0]["masks"][-1]["density"])

@@ -11,8 +11,15 @@ from tfdsl import checks
 BUDGETS = ("short", "long", "full")
 _DENSITIES = (0.8, 0.5, 0.3, 0.2, 0.1, 0.05)
 METHODS = ("dsl", "rigl", "set", "static", "gradual", "oneshot", "narrow")
-# Of the tables with masks: algorithm and density of each row.
-CASES = [("dense", 1.0), *((method, density) for density in _DENSITIES for method in METHODS)]
+Cases = list[tuple[str, float]]  # algorithm and density of each row
+
+
+def cases(methods: Sequence[str]) -> Cases:
+    """Returns the rows of a table of densities: dense, then all methods at each density."""
+    return [("dense", 1.0), *((method, density) for density in _DENSITIES for method in methods)]
+
+
+CASES = cases(METHODS)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,10 +6,11 @@ from typing import Any
 
 import keras
 
-from pipelines import costs, criteo, criteo_like, movielens_ctr
+from pipelines import criteo, criteo_like, movielens_ctr
 from pipelines.algorithms import MASKS
 from pipelines.clicks import ClickData
 from pipelines.config import RunConfig
+from pipelines.costs.stages import training_flops
 from pipelines.run_state import RunState
 from pipelines.stages import Stages
 from tfdsl import checks
@@ -70,7 +71,7 @@ class DLRMTask:
         trained = self.stages.train(model, state)
         batch = next(iter(self.stages.split.train.batches(self.config.batch_size, steps=1)))
         n = (trained["steps"], trained["steps"] + trained["recurring_steps"])
-        return trained | {"training_flops": costs.training_flops(model, batch, *n)}
+        return trained | {"training_flops": training_flops(model, batch, *n)}
 
 
 def _units(name: str, text: str) -> list[int]:

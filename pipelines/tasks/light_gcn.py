@@ -2,12 +2,15 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from data import synthetic
 from pipelines import interactions, lightgcn_splits, mask_watch
 from pipelines.config import RunConfig
+from pipelines.costs.flops import Graph, Work
 from pipelines.interactions import Interactions
 from pipelines.mask_watch import Places
 from pipelines.tasks.ranking import RankingTask
@@ -59,6 +62,22 @@ class LightGCNTask(RankingTask):
             seed=config.seed,
         )
         return self.compiled(model, BPRLoss())
+
+    def work(self, model: LightGCN) -> Work:
+        """Returns what passes through the model: the whole graph, and products of two rows."""
+        graph = Graph(
+            edges=2 * self.split.train.nnz,
+            terms=model.propagation.n_terms,
+            width=model.width,
+            layers=model.n_layers,
+            users=model.n_users,
+        )
+        return Work(scores=2 * model.n_items * model.width, graph=graph)
+
+    def ranker(self, model: LightGCN) -> tuple[Callable[[Any], Any], Any, int]:
+        """Returns what scores all items, an input of it, and how many users that is of."""
+        n_users = 100
+        return model.scorer(), tf.zeros([n_users], tf.int64), n_users
 
     def places(self, model: LightGCN) -> list[Places]:
         """Returns the users' and the items' rows of the table."""

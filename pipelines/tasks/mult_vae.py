@@ -13,6 +13,7 @@ from data import synthetic
 from pipelines import citeulike, fold_in, mask_watch, movielens
 from pipelines.batches import steps_per_epoch, user_batches
 from pipelines.config import RunConfig
+from pipelines.costs.flops import Work
 from pipelines.epochs import EpochTask
 from pipelines.fold_in import FoldInSplit, HeldOutUsers
 from pipelines.mask_watch import Places
@@ -93,9 +94,19 @@ class MultVAETask(EpochTask):
             Places("items, last layer", model.decoder_items.kernel, 1, 0, items),
         ]
 
+    def work(self, model: MultVAE) -> Work:
+        """Returns what passes through the model: a row a user."""
+        return Work(training_rows=self.config.batch_size, ranking_rows=1)
+
+    def ranker(self, model: MultVAE) -> tuple[Callable[[Any], Any], Any, int]:
+        """Returns what scores all items, an input of it, and how many users that is of."""
+        some = self.split.train[: self.config.batch_size].toarray()
+        return functools.partial(model, training=False), some, len(some)
+
     def evaluator(self, model: keras.Model) -> Callable[[str], dict[str, float]]:
         """Returns a function from "validation" or "test" to the users' mean metrics."""
-        logits = tf.function(functools.partial(model, training=False), jit_compile=True)
+        score_rows, *_ = self.ranker(model)
+        logits = tf.function(score_rows, jit_compile=True)
 
         def evaluate(part: str) -> dict[str, float]:
             users: HeldOutUsers = getattr(self.split, part)

@@ -13,6 +13,7 @@ from scipy import sparse
 from data import synthetic
 from pipelines import citeulike, interactions, leave_one_out, mask_watch, ncf
 from pipelines.config import RunConfig
+from pipelines.costs.flops import Work
 from pipelines.leave_one_out import LeaveOneOut
 from pipelines.mask_watch import Places
 from pipelines.movielens import load_ml1m
@@ -106,6 +107,16 @@ class NeuMFTask(RankingTask):
         if "fixed_negatives" in config.quirks:
             return self.compiled(model, PublishedLoss())
         return self.compiled(model, keras.losses.BinaryCrossentropy(from_logits=True))
+
+    def work(self, model: NeuMF) -> Work:
+        """Returns what passes through the model: a row a pair."""
+        negatives = self.config.settings["negatives"]
+        return Work(self.config.batch_size * (1 + negatives), self.split.train.shape[1])
+
+    def ranker(self, model: NeuMF) -> tuple[Callable[[Any], Any], Any, int]:
+        """Returns what scores all items, an input of it, and how many users that is of."""
+        n_users = 1  # one: they are a loop, whose body is counted once
+        return model.scorer(), tf.zeros([n_users], tf.int64), n_users
 
     def places(self, model: NeuMF) -> list[Places]:
         """Returns the rows of the MLP's two tables."""

@@ -81,7 +81,8 @@ def test_a_table_whose_data_is_damaged_is_left_out_and_named_in_the_end(
 ):
     asked = []
 
-    def make(name, options, out, data_dir, jobs, note):
+    def make(name, options, out, data_dir, jobs, note, costs):
+        assert costs
         asked.append((name, jobs))
         if name == "amgp-ml100k":
             raise DataError("u.data is damaged")

@@ -5,6 +5,7 @@ gathered rows at most, written out term by term, so that XLA makes one vectorise
 gathers included. Longer rows are cut into chunks, whose sums are the terms of the next level.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,6 +134,11 @@ class Propagation:
     # Inside, rows stand in the plan's order, so that sums need not be put anywhere. Entries of A
     # are the scale of their row times that of their column, so no weight is gathered: rows are
     # scaled before they are added up, and the sum is.
+
+    @property
+    def n_terms(self) -> int:
+        """Rows that a product reads: one an edge, partial sums, and what pads."""
+        return sum(math.prod(part.shape) for level in self._levels for part in level)
 
     def __call__(self, x: Any) -> tf.Tensor:
         """Returns A x, float32, for x of shape (nodes, width) and any float dtype.

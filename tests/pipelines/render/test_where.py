@@ -3,6 +3,7 @@
 import pytest
 from made_results import result
 
+from pipelines.algorithms import MASKS
 from pipelines.render import where
 from pipelines.tables import TABLES, Options
 
@@ -18,7 +19,7 @@ def look(step, exploration, overlap, seed):
 def results(seeds=2):
     made = []
     for config in TABLE.grid(Options(seeds=tuple(range(seeds)))):
-        is_dense = config.algorithm in ("dense", "narrow")
+        is_dense = config.algorithm not in MASKS
         looks = [look(10, 0.4, 0.5, config.seed), look(20, 0.6, 0.9, config.seed)]
         run = {"config": config.to_dict(), "masks": [] if is_dense else looks}
         made.append(result() | run)

@@ -3,8 +3,8 @@
 import click_days
 import pytest
 
-from pipelines import costs, hlo
 from pipelines.config import RunConfig
+from pipelines.costs import hlo, stages
 from pipelines.tasks import TASKS, dlrm
 
 B = 16
@@ -40,7 +40,7 @@ def test_a_run_costs_what_its_steps_do(monkeypatch, algorithm, keep, pruned):
     model = task.build_model()
     batch = next(iter(task.data.days[0].batches(B, steps=1)))
     before = [bool(mlp.is_pruned.numpy()) for mlp in (model.bottom_mlp, model.top_mlp)]
-    found = costs.training_flops(model, batch, 36, 44)
+    found = stages.training_flops(model, batch, 36, 44)
     assert before == [bool(mlp.is_pruned.numpy()) for mlp in (model.bottom_mlp, model.top_mlp)]
     full, small = by_hand(0.5 if algorithm == "narrow" else 1.0), by_hand(0.5)
     if algorithm == "amgp":

@@ -5,8 +5,8 @@ from typing import Any
 import tensorflow as tf
 
 import tfdsl
-from pipelines import hlo
 from pipelines.clicks import Batch
+from pipelines.costs import hlo
 from tfdsl.algorithms import NeuronPruning
 from tfdsl.models import DLRM
 from tfdsl.report import sparse_optimizer_of
@@ -16,7 +16,7 @@ def training_flops(model: DLRM, batch: Batch, offline_steps: int, all_steps: int
     """Returns the FLOPs of matrix products in a run's training, of each stage.
 
     "theoretical" are three forward passes' with the neurons in use (`tfdsl.Report`); "realised" are
-    those of XLA's optimised program for a step (`pipelines.hlo`).
+    those of XLA's optimised program for a step (`pipelines.costs.hlo`).
 
     Args:
         model: compiled and built.

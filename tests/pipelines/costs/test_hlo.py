@@ -1,6 +1,6 @@
 import tensorflow as tf
 
-from pipelines import hlo
+from pipelines.costs import hlo
 
 
 def compiled(function):

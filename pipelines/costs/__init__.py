@@ -1,0 +1,1 @@
+"""What training and ranking cost: time, memory, FLOPs, bytes."""
