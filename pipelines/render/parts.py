@@ -43,8 +43,8 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
         f"{config['epochs']} epochs of batches of {config['batch_size']} ({made[0]['steps']} "
         f"steps), masks updated every {config['update_interval']} steps. {table.notes} +/- is the "
         f"mean difference to the first row in {first}, seed by seed. Explored is the share of "
-        "entries that were ever active, last overlap the share of active ones that were so at the "
-        f"evaluation before the last too.\n\nMade with {figures.made_with(made)}."
+        "entries that were ever active, last overlap the share of those active at the last "
+        f"evaluation but one that still are at the last.\n\nMade with {figures.made_with(made)}."
     )
     return page
 

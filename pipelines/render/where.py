@@ -18,12 +18,13 @@ _SHOWN = 0.2  # density that is drawn, or the nearest there is
 
 
 def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet | None:
-    """Returns a row a configuration that has masks; None where they were not all watched."""
+    """Returns a row a configuration that has masks; None where one was not watched in any seed."""
     watched = _watched(results)
     made = [run for run in results if "missing" not in run]
-    if not watched or len(watched) < sum(run["config"]["algorithm"] in MASKS for run in made):
-        return None
+    masked = [run for run in made if run["config"]["algorithm"] in MASKS]
     rows = figures.group(watched)
+    if not watched or len(rows) < len(figures.group(masked)):
+        return None
     places = list(rows[0][0]["masks"][-1]["density"])
     ends = [f"{place}: {end} popular" for place in places for end in ("least", "most")]
     page = Sheet(
@@ -35,7 +36,8 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet | None:
             "active at one evaluation that still are at the next, its mean and the last. "
             "Then, at the end, the density of the tenth of users or items with the fewest "
             "interactions in training, and of that with the most. Drawn at density "
-            f"{_density(rows):g}.\n\nMade with {figures.made_with(watched)}."
+            f"{_density(rows):g}. Seeds {sorted({run['config']['seed'] for run in watched})}."
+            f"\n\nMade with {figures.made_with(watched)}."
         ),
     )
     for runs in rows:

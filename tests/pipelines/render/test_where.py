@@ -43,8 +43,18 @@ def test_a_row_has_the_mean_over_training_and_the_end(tmp_path):
     assert (tmp_path / "masks.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_seeds_that_were_not_watched_are_left_out():
+    made = results(2)
+    for run in made:
+        if run["config"]["seed"] == 0:
+            run["masks"] = []
+    sheet = where.sheet(TABLE, made)
+    assert sheet.rows[0][2] == "0.600"
+    assert "Seeds [1]." in sheet.notes
+
+
 @pytest.mark.parametrize("left_out", ["all", "one"])
-def test_runs_that_were_not_all_watched_are_not_shown(left_out):
+def test_configurations_that_were_not_all_watched_are_not_shown(left_out):
     made = results(1)
     masked = [run for run in made if run["masks"]]
     for run in masked if left_out == "all" else masked[:1]:
