@@ -73,5 +73,5 @@ def make_table(
             results.append(result | ({"costs": measured} if measured else {}))
     files.write_json(folder / "table.json", results)
     text = report.write_table(table, results, folder)
-    say(f"written: {folder}/table.md, table.json, table.png")
+    say(f"written: {folder}/table.md, table.json and pictures")
     return text

@@ -24,7 +24,7 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
     """Returns the table: a row a configuration, mean (and spread) over its seeds."""
     made = [result for result in results if "missing" not in result]
     head = ["algorithm", "density", "actual", *table.metrics, "best epoch", "parameters", "s"]
-    page = Sheet(table.title, head, picture=PICTURE)
+    page = Sheet(table.title, head, picture=PICTURE if made else None)
     for runs in figures.group(results):
         config = runs[0]["config"]
         cells = [config["algorithm"], f"{config['density']:g}"]

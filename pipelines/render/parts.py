@@ -22,7 +22,7 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
     made = [result for result in results if "missing" not in result]
     first = table.metrics[0]
     head = ["changed", "seeds", *table.metrics, "+/-", "density", "explored", "last overlap"]
-    page = Sheet(table.title, head, picture=PICTURE)
+    page = Sheet(table.title, head, picture=PICTURE if made else None)
     if not made:
         page.notes = f"{results[0]['missing']}."
         return page

@@ -34,7 +34,7 @@ _INTRODUCTION = (
     "files. Quality is on the test part; ± is the standard deviation over seeds."
 )
 # Of a run's result what the report shows of it.
-_SHOWN = ("config", "test", "validation", "best_epoch", "steps", "seconds", "environment")
+_SHOWN = ("config", "test", "validation", "best_epoch", "steps", "seconds", "costs", "environment")
 
 
 @dataclasses.dataclass(frozen=True)

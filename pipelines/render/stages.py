@@ -28,7 +28,7 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
     costs = ("theoretical FLOPs", "realised FLOPs", "step time", "later days' FLOPs")
     quality = (*table.metrics, "logloss on later days")
     head = ["algorithm", "keep", "seeds", *quality, *costs, "parameters"]
-    page = Sheet(table.title, head, picture=PICTURE)
+    page = Sheet(table.title, head, picture=PICTURE if made else None)
     rows = figures.group(results)
     dense = _dense(made)
     for runs in rows:

@@ -105,3 +105,15 @@ def test_the_html_has_each_runs_configuration_and_none_of_its_text_as_tags(folde
 def test_a_folder_without_tables_is_refused(tmp_path):
     with pytest.raises(ValueError, match="There is no table in"):
         report.write(tmp_path)
+
+
+def test_without_data_there_is_a_table_that_says_so_and_no_picture(tmp_path):
+    table = TABLES["multvae-ml1m"]
+    missing = [
+        {"config": config.to_dict(), "missing": "ml-1m is not here"}
+        for config in table.grid(Options())
+    ]
+    text = report.write_table(table, missing, tmp_path)
+    assert "| dense | 1 | data not available here |" in text
+    assert "ml-1m is not here." in text
+    assert [path.name for path in tmp_path.iterdir()] == ["table.md"]
