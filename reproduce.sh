@@ -36,15 +36,14 @@ Flags of table, and of all but for protocol, quirks and algorithms:
                          fixed_negatives, file_order, last_batch
   --algorithms=A,B       the table's rows to make now (all): dense, narrow, dsl, ...; others stay
   --seeds=N              run everything with the seeds 0 to N - 1 (1; amgp-* and parts-*: 3)
-  --costs                of table: also measure step time, memory, FLOPs and bytes (all: always)
+  --costs                also measure step time, memory, FLOPs and bytes (all: always)
   --jobs=N               runs at once (1; all: 8 on a GPU, else 2): a GPU has room for several
   --device=gpu|cpu       of all: what to run on; on a CPU only the tables that suit one
   --dry_run              of all: list the runs, and about how long each takes
 
-The first call installs the versions of constraints.txt into .venv beside this script (some
-minutes, 2.5 GB; more with a GPU). It installs again only when constraints.txt, setup.cfg,
-pyproject.toml or the Python version change. Relative paths in flags, and the default run folder
-./runs, are relative to the folder you call from.
+The first call installs the versions of constraints.txt into .venv beside this script (minutes,
+2.5 GB; more with a GPU), and again only when that, setup.cfg, pyproject.toml or the Python version
+change. Relative paths, and ./runs, are relative to the folder you call from.
 
 Environment:
   PYTHON                 the Python 3.11, 3.12 or 3.13 to use, a name or a path
