@@ -36,7 +36,7 @@ Flags of table, and of all but for protocol, quirks and algorithms:
                          fixed_negatives, file_order, last_batch
   --algorithms=A,B       the table's rows to make now (all): dense, narrow, dsl, ...; others stay
   --seeds=N              run everything with the seeds 0 to N - 1 (1; amgp-* and parts-*: 3)
-  --costs                also measure step time, memory, FLOPs and bytes (all: always)
+  --costs                multvae-*, lightgcn-*, neumf-*: also time, memory, FLOPs (all: always)
   --jobs=N               runs at once (1; all: 8 on a GPU, else 2): a GPU has room for several
   --device=gpu|cpu       of all: what to run on; on a CPU only the tables that suit one
   --dry_run              of all: list the runs, and about how long each takes

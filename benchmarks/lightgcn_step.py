@@ -50,8 +50,6 @@ _GRAPH = flags.DEFINE_string("graph", None, "Of this program's own processes: th
 def _work(kind: str) -> None:
     """Answers every line on stdin with the milliseconds of a step, as the peer does."""
     environment.prepare()
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
     with np.load(_GRAPH.value) as content:
         indptr, columns, n_items = (content[name] for name in ("indptr", "columns", "n_items"))
     shape = (len(indptr) - 1, int(n_items))

@@ -13,8 +13,6 @@ is the process's resident memory, on a GPU what TensorFlow has allocated there.
 
 import json
 import pathlib
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +23,7 @@ from absl import flags
 from scipy import sparse
 
 import tfdsl
+from benchmarks import own_process
 from data import catalog, criteo_figures
 from pipelines import command_line, environment
 from pipelines.costs.memory import used
@@ -124,13 +123,7 @@ def _measure(kind: str, algorithm: str, what: str) -> dict[str, float]:
     """Returns what a process of its own has measured."""
     words = [f"--worker={kind}/{algorithm}/{what}"]
     words += [f"--steps={_STEPS.value}", f"--long={_LONG.value}"]
-    process = subprocess.run(
-        [sys.executable, "-m", "benchmarks.memory", *words], capture_output=True, text=True
-    )
-    if process.returncode:
-        raise RuntimeError(process.stderr[-2000:])
-    found: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
-    return found
+    return own_process.ask("benchmarks.memory", words)
 
 
 def _report(kind: str, algorithm: str, dense: float | None) -> dict[str, Any]:

@@ -8,14 +8,13 @@ each when several are made at once. --jobs is what a table has room for unless i
 
 import json
 import pathlib
-import subprocess
-import sys
 import tempfile
 import time
 from typing import Any
 
 from absl import flags
 
+from benchmarks import own_process
 from pipelines import command_line, environment, files
 from pipelines.config import RunConfig
 from pipelines.grid import run_grid
@@ -52,12 +51,7 @@ def _measured(name: str, jobs: int) -> dict[str, Any]:
     words = [f"--worker={name}/{jobs}", f"--runs={_RUNS.value}"]
     words += [f"--algorithms={','.join(_ALGORITHMS.value)}"]
     words += [f"--data_dir={_DATA_DIR.value}"] if _DATA_DIR.value else []
-    command = [sys.executable, "-m", "benchmarks.several_at_once", *words]
-    process = subprocess.run(command, capture_output=True, text=True)
-    if process.returncode:
-        raise RuntimeError(process.stderr[-2000:])
-    found: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
-    return found
+    return own_process.ask("benchmarks.several_at_once", words)
 
 
 def main(arguments: list[str]) -> None:

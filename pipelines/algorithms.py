@@ -1,5 +1,6 @@
 """The algorithms by the names that configurations have for them."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -125,5 +126,33 @@ NEURONS: dict[str, Make] = {"amgp": _amgp, "prune_once": _prune_once}
 ALGORITHMS = MASKS | NEURONS
 # Without any: the model itself, and one that was made smaller.
 DENSE = ("dense", "narrow")
-# Other libraries', see `pipelines.baselines`; each of one model.
-BASELINES = {"tfmot": "multvae"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """Another library's pruning, of one model; see `pipelines.baselines`.
+
+    Attributes:
+        model: that it is there for.
+        program: module that runs it, in a process of its own.
+        library: package that it needs.
+        note: what readers of a table must know of it.
+    """
+
+    model: str
+    program: str
+    library: str
+    note: str
+
+
+BASELINES = {
+    "tfmot": Baseline(
+        model="multvae",
+        program="pipelines.baselines.tfmot_mult_vae",
+        library="tensorflow-model-optimization",
+        note=(
+            "tfmot is gradual magnitude pruning by tensorflow-model-optimization of the same model "
+            "in tf_keras, with the same schedule and other random numbers."
+        ),
+    )
+}

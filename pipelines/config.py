@@ -141,10 +141,10 @@ class RunConfig:
                 f"{self.algorithm!r} prunes neurons, which only dlrm can; {self.model} can be "
                 f"trained with {known}."
             )
-        if self.model != BASELINES.get(self.algorithm, self.model):
+        baseline = BASELINES.get(self.algorithm)
+        if baseline and baseline.model != self.model:
             raise ValueError(
-                f"{self.algorithm!r} is there for {BASELINES[self.algorithm]} alone; received "
-                f"{self.model!r}."
+                f"{self.algorithm!r} is there for {baseline.model} alone; received {self.model!r}."
             )
         protocols.check(self.protocol, self.quirks, self.model)
         if "warm_moments" in self.quirks and self.optimizer_state != "keep":

@@ -21,15 +21,21 @@ _XLA_FLAGS = {
 
 
 def prepare() -> None:
-    """Sets what XLA should know about a GPU, but for the flags that XLA_FLAGS has already.
+    """Lets processes share a GPU; sets what XLA should know of one, but for flags it has already.
 
-    To be called before anything is compiled: XLA reads its flags once.
+    To be called before anything is computed or compiled: both are read once.
     """
-    if not tf.config.list_physical_devices("GPU"):
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else the first takes all memory
+    if not gpus():
         return
     given = os.environ.get("XLA_FLAGS", "")
     flags = [f"{name}={value}" for name, value in _XLA_FLAGS.items() if name not in given]
     os.environ["XLA_FLAGS"] = " ".join([given, *flags]).strip()
+
+
+def gpus() -> list[Any]:
+    """Returns the GPUs that this process computes on, if any."""
+    return list(tf.config.get_visible_devices("GPU"))
 
 
 def describe() -> dict[str, Any]:
@@ -42,7 +48,7 @@ def describe() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "gpus": [
             tf.config.experimental.get_device_details(gpu).get("device_name", "unknown")
-            for gpu in tf.config.list_physical_devices("GPU")
+            for gpu in gpus()
         ],
     }
 

@@ -3,7 +3,6 @@
 import concurrent.futures
 import functools
 import multiprocessing
-import os
 import pathlib
 import time
 from collections.abc import Callable, Sequence
@@ -44,7 +43,6 @@ def run_grid(
     outcome = functools.partial(_outcome, folder=folder, data_dir=data_dir)
     if jobs == 1:
         return _collected(grid, [functools.partial(outcome, config) for config in grid], note)
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else the first takes it all
     pool = concurrent.futures.ProcessPoolExecutor(
         jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1
     )
@@ -68,7 +66,8 @@ def _collected(
     results: list[dict[str, Any]] = []
     missing: dict[tuple[str, str | None], str] = {}
     for place, (config, outcome) in enumerate(zip(grid, outcomes, strict=True), start=1):
-        needed = (config.data, BASELINES.get(config.algorithm))  # a baseline needs a library too
+        # A baseline needs a library too.
+        needed = config.data, config.algorithm if config.algorithm in BASELINES else None
         if needed not in missing:
             result, seconds = outcome()
             if not isinstance(result, str):

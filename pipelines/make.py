@@ -4,9 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-import tensorflow as tf
-
-from pipelines import files
+from pipelines import environment, files
 from pipelines.algorithms import BASELINES
 from pipelines.command_line import say
 from pipelines.config import RunConfig
@@ -62,7 +60,7 @@ def make_table(
         ours = [config for config in first if config.algorithm not in BASELINES]
         here = [config for config in ours if "missing" not in of[config.key]]
         # One after the other where all share the processor's cores with what is measured.
-        measure_grid(here, runs, data_dir, jobs if tf.config.list_physical_devices("GPU") else 1)
+        measure_grid(here, runs, data_dir, jobs if environment.gpus() else 1)
     # Rows that were made before stay in the table when only some are asked for.
     whole = table.grid(dataclasses.replace(options, algorithms=None))
     results = []

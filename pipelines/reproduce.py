@@ -60,6 +60,10 @@ def main(arguments: list[str]) -> None:
                 print(f"{table.name:24} {table.title}")
         case ["table", name]:
             checks.choice("table", name, TABLES)
+            if _COSTS.value and TABLES[name].kind != "density":
+                raise ValueError(
+                    f"--costs is of tables of densities; {name} is none. (amgp-* have theirs.)"
+                )
             options, out = _options(TABLES[name].seeds), pathlib.Path(_OUT.value)
             jobs = _JOBS.value or 1
             print(make_table(name, options, out, _DATA_DIR.value, jobs, costs=_COSTS.value))

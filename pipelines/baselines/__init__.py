@@ -10,14 +10,10 @@ from typing import Any
 
 from data.errors import MissingDataError
 from pipelines import files
+from pipelines.algorithms import BASELINES
 from pipelines.config import RunConfig
 
-# By the name of the algorithm: what is run, and the library that it needs.
-_PROGRAMS = {
-    "tfmot": ("pipelines.baselines.tfmot_mult_vae", "tensorflow_model_optimization"),
-}
-NO_LIBRARY = 3  # exit status
-NO_DATA = 4
+NO_LIBRARY, NO_DATA = 3, 4  # exit statuses
 
 
 def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None) -> dict[str, Any]:
@@ -35,19 +31,21 @@ def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None) -> dict[s
         MissingDataError: the library or the data cannot be had.
         RuntimeError: the process failed.
     """
-    program, library = _PROGRAMS[config.algorithm]
+    baseline = BASELINES[config.algorithm]
     files.write_record(folder / "config.json", config.to_dict())
     words = [f"--run_dir={folder}", *([f"--data_dir={data_dir}"] if data_dir else [])]
-    done = subprocess.run([sys.executable, "-m", program, *words], capture_output=True, text=True)
+    command = [sys.executable, "-m", baseline.program, *words]
+    done = subprocess.run(command, capture_output=True, text=True)
     files.write_text(folder / "log.txt", done.stderr)
     said = done.stderr.strip().splitlines() or ["nothing"]
     if done.returncode == NO_LIBRARY:
-        raise MissingDataError(f"{library} is not installed; pip install tfdsl[baselines]")
+        raise MissingDataError(f"{baseline.library} is not installed; pip install tfdsl[baselines]")
     if done.returncode == NO_DATA:
         raise MissingDataError(said[-1])
     result = files.read_record(folder / "result.json")
     if done.returncode or result is None:
         raise RuntimeError(
-            f"{program} ended with status {done.returncode}, see {folder}/log.txt: {said[-1]}"
+            f"{baseline.program} ended with status {done.returncode}, see {folder}/log.txt: "
+            f"{said[-1]}"
         )
     return result

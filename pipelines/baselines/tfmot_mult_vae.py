@@ -110,8 +110,7 @@ def train(config: RunConfig, data_dir: str | None) -> tuple[dict[str, Any], list
     )
     model = PrunedMultVAE(task.split.n_items, config.settings["anneal_steps"], schedule)
     adam = tf.keras.optimizers.Adam(config.learning_rate, epsilon=1e-8)
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    model.compile(adam, loss=likelihood, jit_compile=on_gpu)
+    model.compile(adam, loss=likelihood, jit_compile=bool(environment.gpus()))
     score = tf.function(functools.partial(model, training=False))
     score(tf.zeros([1, task.split.n_items]))  # builds the wrappers
     rows: list[dict[str, Any]] = []

@@ -3,7 +3,7 @@
 A run's folder gets costs.json: the configuration and the environment, and
 
     step_ms         of a training step, mask updates among them: the median over turns, measured
-                    while no other configuration is
+                    while no other configuration is (others may compile on other cores)
     peak_bytes      of training: on a GPU what TensorFlow has allocated at most, else what the
                     process's resident memory has grown by
     training_flops  of a step, "theoretical" and "realised"; see `pipelines.costs.flops`
@@ -16,7 +16,6 @@ import contextlib
 import dataclasses
 import math
 import multiprocessing
-import os
 import pathlib
 import tempfile
 import time
@@ -33,6 +32,7 @@ from pipelines.command_line import say
 from pipelines.config import RunConfig
 from pipelines.costs import flops, hlo, memory
 from pipelines.tasks import TASKS
+from tfdsl.report import sparse_optimizer_of
 
 _TURNS = 5
 _UPDATES = 4  # that the masks have in a turn, or would have
@@ -56,7 +56,6 @@ def measure_grid(
     missing = [config for config in grid if costs_of(config, folder) is None]
     if not missing:
         return
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else the first takes it all
     context = multiprocessing.get_context("spawn")
     pool = concurrent.futures.ProcessPoolExecutor(
         jobs, context, _take_turns, (context.Lock(),), max_tasks_per_child=1
@@ -93,7 +92,7 @@ def measure(config: RunConfig, data_dir: str | None) -> dict[str, Any]:
     before = memory.used()
     model = task.build_model()
     step_ms = _step_ms(task, model)
-    peak = memory.used(peak=True) - (0 if tf.config.list_physical_devices("GPU") else before)
+    peak = memory.used(peak=True) - (0 if environment.gpus() else before)
     work = task.work(model)
     theoretical = flops.theoretical(model, work, task.steps_per_epoch * config.epochs)
     realised = _realised(task, model, flops.of_graph(work))
@@ -165,8 +164,9 @@ def _realised(task: Any, model: Any, of_graph: dict[str, float]) -> tuple[float,
 
 
 def _packed_bytes(config: RunConfig, data_dir: str | None, model: keras.Model) -> int:
-    if config.algorithm in ("gradual", "oneshot"):  # whose first masks are of a dense model
-        config = dataclasses.replace(config, algorithm="static")
+    optimizer = sparse_optimizer_of(model)
+    if optimizer and optimizer.algorithm.first_density > config.density:
+        config = dataclasses.replace(config, algorithm="static")  # as sparse as it will be
         model = TASKS[config.model](config, data_dir).build_model()
     trained = {weight.path for weight in model.trainable_weights}  # and no graph
     with tempfile.TemporaryDirectory() as folder:

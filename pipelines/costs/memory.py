@@ -5,6 +5,8 @@ import pathlib
 
 import tensorflow as tf
 
+from pipelines import environment
+
 
 def used(peak: bool = False) -> int:
     """Returns bytes: what TensorFlow has allocated on a GPU, or without one the resident memory.
@@ -12,7 +14,7 @@ def used(peak: bool = False) -> int:
     Args:
         peak: the most that ever was, instead of what is now.
     """
-    if tf.config.list_physical_devices("GPU"):
+    if environment.gpus():
         return int(tf.config.experimental.get_memory_info("GPU:0")["peak" if peak else "current"])
     return resident("VmHWM" if peak else "VmRSS")
 

@@ -53,7 +53,8 @@ def _notes(measured: Sequence[dict[str, Any]]) -> str:
     )
     return (
         "Each configuration in a process of its own, steps as in training, mask updates among "
-        f"them, while nothing else is measured. Peak is {memory}. FLOPs are of matrix products and "
+        "them, while nothing else is measured, though on a GPU others may compile. "
+        f"Peak is {memory}. FLOPs are of matrix products and "
         "of propagation, of a training step and of ranking all items for a user; theoretical are "
         "an engine's that skips every zero, mean over training; realised are those of the program "
         "that XLA makes, of a propagation of the rows it reads. Packed is what the weights take in "

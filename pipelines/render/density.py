@@ -7,17 +7,12 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 
+from pipelines.algorithms import BASELINES
 from pipelines.render import figures
 from pipelines.render.sheet import Sheet
 from pipelines.tables.base import Table
 
 PICTURE = "table.png"
-_BASELINES = {
-    "tfmot": (
-        "tfmot is gradual magnitude pruning by tensorflow-model-optimization of the same model in "
-        "tf_keras, with the same schedule and other random numbers."
-    )
-}
 
 
 def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
@@ -45,7 +40,7 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
 def _notes(table: Table, made: Sequence[dict[str, Any]]) -> str:
     config = made[0]["config"]
     there = {run["config"]["algorithm"] for run in made}
-    baselines = " ".join(note for name, note in _BASELINES.items() if name in there)
+    baselines = " ".join(one.note for name, one in BASELINES.items() if name in there)
     chosen = "itself" if "test_selection" in config["quirks"] else "the validation part"
     return (
         f"Protocol: {config['protocol']} (quirks: {', '.join(config['quirks']) or 'none'}). Test "

@@ -18,6 +18,8 @@ from multiprocessing import Pipe
 import keras
 import numpy as np
 import tensorflow as tf
+
+# Private, for nothing public stands between the parts of a saving: see POINTS.
 from tensorflow.python.checkpoint import checkpoint_management
 from tensorflow.python.ops import gen_io_ops
 

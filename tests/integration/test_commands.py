@@ -125,3 +125,12 @@ def test_a_run_of_a_published_table_can_be_made_alone(tmp_path, quirks):
     words = ["--protocol=published", f"--run_dir={tmp_path}"]
     done = python("pipelines.train", *words, *([f"--quirks={quirks}"] if quirks else []))
     assert done.stdout == f"ndcg@20: 0.5000\nrun folder: {tmp_path}\n", done.stderr
+
+
+def test_costs_are_not_asked_of_a_table_that_has_none(tmp_path):
+    words = ["table", "amgp-ml100k", "--costs", f"--out={tmp_path}"]
+    done = python("pipelines.reproduce", *words)
+    assert done.returncode == 1
+    (line,) = error_of(done)
+    assert "--costs is of tables of densities; amgp-ml100k is none." in line
+    assert not list(tmp_path.iterdir())

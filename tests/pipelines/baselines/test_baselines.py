@@ -56,8 +56,8 @@ def test_without_the_library_its_rows_say_so_and_the_others_are_made(tmp_path, m
     files.write_record(tmp_path / ours.key / "result.json", {"config": ours.to_dict()})
     made = run_grid([config(), ours, config(seed=1)], tmp_path, None)
     assert [run.get("missing") for run in made] == [
-        *("tensorflow_model_optimization is not installed; pip install tfdsl[baselines]", None),
-        "tensorflow_model_optimization is not installed; pip install tfdsl[baselines]",
+        *("tensorflow-model-optimization is not installed; pip install tfdsl[baselines]", None),
+        "tensorflow-model-optimization is not installed; pip install tfdsl[baselines]",
     ]
 
 
