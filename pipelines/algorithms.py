@@ -8,7 +8,7 @@ import tfdsl
 from pipelines.protocols import PublishedDSL
 from tfdsl import checks, schedules
 from tfdsl.algorithms import criteria
-from tfdsl.algorithms.base import INITS
+from tfdsl.algorithms.base import GRANULARITIES, INITS
 
 if TYPE_CHECKING:
     from pipelines.config import RunConfig
@@ -85,6 +85,7 @@ ALGORITHM_SETTINGS: dict[str, Any] = {
     "annealing": "cosine",
     "update_share": 1.0,
     "init": "exact",
+    "granularity": "entry",
 }
 
 
@@ -106,7 +107,12 @@ def check_settings(algorithm: str, given: dict[str, Any]) -> None:
         elif name in ("update_ratio", "update_share"):
             checks.number(name, value, "(0, 1]")
         else:
-            known = {"drop": criteria.DROP, "grow": criteria.GROW, "init": INITS}
+            known = {
+                "drop": criteria.DROP,
+                "grow": criteria.GROW,
+                "init": INITS,
+                "granularity": GRANULARITIES,
+            }
             checks.choice(name, value, known[name])
 
 

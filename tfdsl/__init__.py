@@ -6,6 +6,7 @@ from tfdsl import (
     click_evaluation,
     evaluation,
     export,
+    initial,
     layers,
     models,
     schedules,
@@ -21,6 +22,7 @@ from tfdsl.algorithms import (
     StructuredPruning,
 )
 from tfdsl.export import load_packed
+from tfdsl.initial import Spectral
 from tfdsl.optimizer import SparseOptimizer
 from tfdsl.report import report
 from tfdsl.sparsify import sparsify
@@ -35,6 +37,7 @@ __all__ = [
     "OneShotMagnitude",
     "RigL",
     "SparseOptimizer",
+    "Spectral",
     "StaticSparse",
     "StructuredPruning",
     "algorithms",
@@ -42,6 +45,7 @@ __all__ = [
     "click_evaluation",
     "evaluation",
     "export",
+    "initial",
     "layers",
     "load_packed",
     "models",

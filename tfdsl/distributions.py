@@ -43,6 +43,19 @@ def budget(size: int, density: tf.Tensor | float) -> tf.Tensor:
     return tf.maximum(tf.cast(tf.round(exact), tf.int32), 1)
 
 
+def row_budgets(total: tf.Tensor, rows: int) -> tf.Tensor:
+    """Returns how many of `total` entries each of `rows` rows has: as many, but for the rest.
+
+    Rows that have one more are spread evenly, and a smaller total gives no row more. int32 (rows,).
+    """
+    # A permutation without a sort: multiples of a number without a common divisor, near the golden
+    # ratio, modulo the number of rows.
+    stride = next(n for n in range(max(round(0.618 * rows), 1), 2 * rows) if math.gcd(n, rows) == 1)
+    place = tf.range(rows, dtype=tf.int64) * stride % rows
+    total = tf.cast(total, tf.int64)
+    return tf.cast((total + rows - 1 - place) // rows, tf.int32)
+
+
 def _erdos_renyi_kernel(shapes: Sequence[Shape], density: float) -> list[float]:
     """Densities proportional to sum(shape) / prod(shape), capped at 1 (RigL, arXiv 1911.11134).
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfdsl import gradients
@@ -110,10 +111,27 @@ class MaskUpdates:
                 weights = [tf.convert_to_tensor(s.weight) for s in self.weights]
                 # The step as an argument: XLA would evaluate random numbers of a known seed
                 # while it compiles, entry by entry.
-                new = self._initial_masks(weights, tf.constant(0, tf.int64))
+                step = tf.constant(0, tf.int64)
+                new = self._initial_masks(weights, step, priors=self._priors())
                 self.made_masks = True
             for sparse, mask in zip(self.weights, new, strict=True):
                 sparse.set_mask(mask)
+
+    def _priors(self) -> list[Tensor | None] | None:
+        """Returns the scores of first masks, one a weight, where the algorithm has some."""
+        init = self._algorithm.init
+        if isinstance(init, str):
+            return None
+        found: list[Tensor | None] = []
+        for weight in [sparse.weight for sparse in self.weights]:
+            scores = init.scores(weight.path, tuple(weight.shape))
+            if scores is not None and np.shape(scores) != tuple(weight.shape):
+                raise ValueError(
+                    f"`init` must have scores of a weight's shape; {weight.path!r} has shape "
+                    f"{tuple(weight.shape)}, received scores of shape {np.shape(scores)}."
+                )
+            found.append(None if scores is None else tf.constant(scores, tf.float32))
+        return found
 
     def forget(self) -> None:
         """Forgets what was ever active: masks of ones are of a model before its first step then."""

@@ -15,6 +15,8 @@ from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
+from tfdsl import row_masks
+
 Tensor: TypeAlias = tf.Tensor
 
 _SAMPLE = 4096  # entries looked at to guess where a threshold lies
@@ -27,13 +29,19 @@ def count(mask: Tensor) -> Tensor:
     return _count_true(_in_lanes(mask))
 
 
+def count_rows(mask: Tensor) -> Tensor:
+    """Returns the number of active entries of each row of a matrix, int32 (rows,)."""
+    return tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
+
+
 def keep_highest(mask: Tensor, scores: Tensor, n: Tensor | int, seed: Tensor) -> Tensor:
     """Returns `mask` with only its `n` active entries of highest score: the lowest are dropped.
 
     Args:
         mask: boolean, any shape.
         scores: same shape; non-negative floats or `random_scores`.
-        n: int scalar; all active entries stay where there are no more.
+        n: int scalar, all active entries stay where there are no more; or such a number for each
+            row of a matrix, (rows,).
         seed: uint32 scalar from `fold_seed`; decides between equal scores.
     """
     return _highest(scores, mask, n, seed)
@@ -45,19 +53,20 @@ def grow_highest(mask: Tensor, scores: Tensor, n: Tensor | int, seed: Tensor) ->
     Args:
         mask: boolean, any shape.
         scores: same shape; non-negative floats or `random_scores`.
-        n: int scalar; all inactive entries come where there are fewer.
+        n: int scalar, all inactive entries come where there are fewer; or such a number for each
+            row of a matrix, (rows,).
         seed: uint32 scalar from `fold_seed`; decides between equal scores.
     """
     return mask | _highest(scores, ~mask, n, seed)
 
 
 def highest_mask(scores: Tensor, n: Tensor | int, seed: Tensor) -> Tensor:
-    """Returns a mask of exactly the `n` entries of highest score."""
+    """Returns a mask of exactly the `n` entries of highest score; (rows,): of each row."""
     return _highest(scores, tf.ones_like(scores, tf.bool), n, seed)
 
 
 def random_mask(shape: tuple[int, ...], n: Tensor | int, seed: Tensor) -> Tensor:
-    """Returns a mask of exactly `n` entries drawn without replacement."""
+    """Returns a mask of exactly `n` entries drawn without replacement; (rows,): of each row."""
     return highest_mask(random_scores(shape, seed), n, seed)
 
 
@@ -95,8 +104,11 @@ def _highest(scores: Tensor, among: Tensor, k: Tensor | int, seed: Tensor) -> Te
     # Bit patterns of non-negative floats have the floats' order. Key 0 means "not eligible".
     bits = scores if scores.dtype == tf.uint32 else _float_bits(scores)
     shape = tuple(bits.shape)
-    keys = _in_lanes(tf.where(among, bits + _u32(1), _u32(0)))
+    eligible = tf.where(among, bits + _u32(1), _u32(0))
     k = tf.maximum(tf.cast(k, tf.int32), 0)
+    if k.shape.rank:
+        return row_masks.highest(eligible, k, _distinct_keys(shape, fork(seed, 1)))
+    keys = _in_lanes(eligible)
     cut = _find_cut(keys, k)
     missing = k - cut.n_above
 

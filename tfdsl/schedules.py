@@ -221,6 +221,11 @@ def to_config(given: Any, schedule: Schedule) -> Any:
     return keras.saving.serialize_keras_object(schedule)
 
 
+def object_to_config(value: Any) -> Any:
+    """Returns what `from_config` needs of a name or of an object with `get_config`."""
+    return value if isinstance(value, str) else keras.saving.serialize_keras_object(value)
+
+
 def from_config(config: Any) -> Any:
     """Returns the object that `to_config` described; anything but a dictionary as it is."""
     return keras.saving.deserialize_keras_object(config) if isinstance(config, dict) else config

@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 import tfdsl
-from tfdsl import algorithms, callbacks, layers, models, schedules
+from tfdsl import algorithms, callbacks, initial, layers, models, schedules
 
 NAN, INF = float("nan"), float("inf")
 NO_COUNTS = [0, -1, 1.5, 2.0, True, "3", None, NAN, [1]]
@@ -38,7 +38,8 @@ def numbers(good, *bad):
 OF_ALGORITHMS = {
     "density": ([1e-9, 1, 1.0, np.float32(0.5), schedules.Constant(0.5)], NO_SHARES),
     "distribution": names("uniform", "erk", "global"),
-    "init": names("exact", "bernoulli", "magnitude"),
+    "granularity": names("entry", "row"),
+    "init": (["exact", "bernoulli", "magnitude", initial.Spectral()], NO_NAMES),
     "optimizer_state": names("keep", "mask", "reset"),
     "seed": SEEDS,
 }
@@ -93,6 +94,15 @@ LIMITS = {
     algorithms.OneShotMagnitude: (
         {"density": 0.5, "prune_step": 3},
         OF_ALGORITHMS | {"prune_step": COUNTS, "density": ([1e-9, 1.0], NO_SHARES)},
+    ),
+    initial.Spectral: (
+        {"interactions": GRAPH},
+        {
+            "interactions": ([None, GRAPH], [3, "train", GRAPH.toarray(), GRAPH.tocoo()]),
+            "rows": ([None, {}, {"a": "items"}], [3, "items", ["items"], {"a": "words"}, {"a": 3}]),
+            "rotation": names("varimax", "none"),
+            "seed": SEEDS,
+        },
     ),
     algorithms.StructuredPruning: (
         {"keep": 0.5, "prune_step": 3},

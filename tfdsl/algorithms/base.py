@@ -6,12 +6,13 @@ from typing import Any, Self, TypeAlias
 
 import tensorflow as tf
 
-from tfdsl import checks, distributions, masks, schedules
+from tfdsl import checks, distributions, initial, masks, schedules
 from tfdsl.algorithms.criteria import WeightState
 
 Tensor: TypeAlias = tf.Tensor
 
 INITS = ("exact", "bernoulli", "magnitude")
+GRANULARITIES = ("entry", "row")
 OPTIMIZER_STATES = ("keep", "mask", "reset")
 
 _GroupFn = Callable[[WeightState, float, Tensor, Tensor], Tensor]
@@ -28,10 +29,15 @@ class Algorithm(schedules.Serializable):
             pruning schedule of tensorflow-model-optimization, of which only `GradualMagnitude`
             also takes the steps to prune at).
         distribution: how the budget is shared among tensors: "uniform", "erk" or "global".
+        granularity: "entry": all of a weight's entries compete for its budget; "row": every row of
+            a table has as many active entries as every other, to within one, at all times (of a
+            kernel: every row or every column, whichever are more), and only a row's own compete.
         init: initial mask: "exact" (random, exactly round(density * size) entries), "bernoulli"
             (random, each entry by itself, so that only the expected count is the budget; this
-            is the published code's way and the one exception from exact counts), or "magnitude"
-            (the largest initial weights).
+            is the published code's way and the one exception from exact counts), "magnitude"
+            (the largest initial weights), or an object that has scores of entries, such as
+            `tfdsl.Spectral(interactions)`, whose highest are active; weights that it knows nothing
+            of have an exact one.
         optimizer_state: what becomes of the inner optimizer's moments: "keep" (the optimizer
             sees dense gradients, so that grown weights start with warm moments), "mask" (it sees
             the gradients of active weights only and the moments of inactive ones are at their
@@ -51,7 +57,8 @@ class Algorithm(schedules.Serializable):
         density: float | schedules.Schedule,
         *,
         distribution: str = "uniform",
-        init: str = "exact",
+        granularity: str = "entry",
+        init: str | initial.InitialScores = "exact",
         optimizer_state: str = "keep",
         seed: int = 0,
     ) -> None:
@@ -60,12 +67,21 @@ class Algorithm(schedules.Serializable):
             self.first_density = float(density(tf.constant(0, tf.int64)))
         for end in (density.final, self.first_density):
             checks.number("density", end, schedules.SHARE)
-        checks.choice("init", init, INITS)
+        if not isinstance(init, initial.InitialScores):
+            checks.choice("init", init, INITS)
+        checks.choice("granularity", granularity, GRANULARITIES)
+        if distribution == "global" and (granularity == "row" or not isinstance(init, str)):
+            raise ValueError(
+                f"distribution='global' lets all entries of all weights compete, so it goes with "
+                f"granularity='entry' and a named init; received granularity={granularity!r}, "
+                f"init={init!r}."
+            )
         checks.choice("optimizer_state", optimizer_state, OPTIMIZER_STATES)
         distributions.densities(distribution, [], density.final)  # raises if unknown
         self.density = density
         self._density_config = schedules.to_config(given, density)
         self.distribution = distribution
+        self.granularity = granularity
         self.init = init
         self.optimizer_state = optimizer_state
         self.seed = checks.seed(seed)
@@ -107,6 +123,7 @@ class Algorithm(schedules.Serializable):
         weights: Sequence[Tensor],
         step: Tensor | int = 0,
         densities: Sequence[float] | None = None,
+        priors: Sequence[Tensor | None] | None = None,
     ) -> list[Tensor]:
         """Returns the masks to begin with, one a weight, of the weight's shape.
 
@@ -114,8 +131,12 @@ class Algorithm(schedules.Serializable):
             weights: float tensors.
             step: int64 scalar; a density schedule's place, and part of the seed.
             densities: what each weight is to end at; shared out among `weights` if None.
+            priors: of each weight the scores of `init`, of its shape, or None.
         """
-        states = [WeightState(weight) for weight in weights]
+        priors = priors or [None] * len(weights)
+        states = [
+            WeightState(weight, prior=prior) for weight, prior in zip(weights, priors, strict=True)
+        ]
         return self._each(self._initial, states, tf.cast(step, tf.int64), densities)
 
     def next_masks(
@@ -130,10 +151,13 @@ class Algorithm(schedules.Serializable):
     def _initial(self, state: WeightState, density: float, step: Tensor, seed: Tensor) -> Tensor:
         shape = tuple(state.weight.shape)
         budget = self._budget(state, density, step)
+        if state.prior is not None:
+            return masks.highest_mask(tf.abs(state.prior), budget, seed)
         if self.init == "magnitude":
             return masks.highest_mask(tf.abs(state.weight), budget, seed)
         if self.init == "bernoulli":
-            return masks.bernoulli_mask(shape, budget / shape[0], seed)
+            total = tf.reduce_sum(tf.cast(budget, tf.float64))
+            return masks.bernoulli_mask(shape, total / math.prod(shape), seed)
         return masks.random_mask(shape, budget, seed)
 
     def _next(self, state: WeightState, density: float, step: Tensor, seed: Tensor) -> Tensor:
@@ -141,7 +165,7 @@ class Algorithm(schedules.Serializable):
 
     def _budget(self, state: WeightState, density: float, step: Tensor) -> Tensor:
         """Returns how many entries are active at `step` in a weight that ends at `density`."""
-        (size,) = state.weight.shape
+        size = math.prod(state.weight.shape)
         now, final = tf.cast(self.density(step), tf.float64), self.density.final
         # Every weight goes its own way to its own final density, in step with the schedule: what
         # it has off its mask is its part of what all have off theirs on the way down, and what is
@@ -151,7 +175,10 @@ class Algorithm(schedules.Serializable):
         share = tf.where(now < final, rising, falling)
         # To the last bit, also where XLA divides by multiplying: halves are rounded to even.
         share = tf.where(tf.equal(now, final), tf.constant(density, tf.float64), share)
-        return distributions.budget(size, share)
+        total = distributions.budget(size, share)
+        if self.granularity == "entry":
+            return total
+        return distributions.row_budgets(total, state.weight.shape[0])
 
     def _each(
         self,
@@ -163,7 +190,8 @@ class Algorithm(schedules.Serializable):
         """Calls `fn` with each weight's flat state; with all of them joined for a global budget."""
         shapes = [tuple(state.weight.shape) for state in states]
         shares = self.densities(shapes) if densities is None else densities
-        flat = [state.map(lambda x: tf.reshape(x, [-1])) for state in states]
+        in_rows = self.granularity == "row"
+        flat = [state.map(_rows if in_rows else _flat) for state in states]
         if self.distribution == "global":
             joined = fn(WeightState.join(flat), shares[0], step, masks.fold_seed(self.seed, step))
             parts = tf.split(joined, [math.prod(shape) for shape in shapes])
@@ -172,14 +200,18 @@ class Algorithm(schedules.Serializable):
                 fn(state, share, step, masks.fold_seed(self.seed, step, place))
                 for place, (state, share) in enumerate(zip(flat, shares, strict=True))
             ]
-        return [tf.reshape(mask, shape) for mask, shape in zip(parts, shapes, strict=True)]
+        return [
+            _unrows(mask, shape) if in_rows else tf.reshape(mask, shape)
+            for mask, shape in zip(parts, shapes, strict=True)
+        ]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             "density": self._density_config,
             "distribution": self.distribution,
-            "init": self.init,
+            "granularity": self.granularity,
+            "init": schedules.object_to_config(self.init),
             "optimizer_state": self.optimizer_state,
             "seed": self.seed,
         }
@@ -188,3 +220,25 @@ class Algorithm(schedules.Serializable):
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Makes an equal algorithm from `get_config`'s result."""
         return cls(**{name: schedules.from_config(value) for name, value in config.items()})
+
+
+def _flat(x: Tensor) -> Tensor:
+    return tf.reshape(x, [-1])
+
+
+def _rows(x: Tensor) -> Tensor:
+    """Returns a weight as a matrix whose rows have budgets of their own.
+
+    A table's rows; of a kernel rows or columns, whichever are more: in the first and the last layer
+    of an autoencoder those are the items. A vector is one row.
+    """
+    x = tf.reshape(x, [-1, x.shape[-1]])
+    return tf.transpose(x) if _is_turned(x.shape) else x
+
+
+def _unrows(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return tf.reshape(tf.transpose(x) if _is_turned(shape) else x, shape)
+
+
+def _is_turned(shape: tuple[int, ...]) -> bool:
+    return 1 < math.prod(shape[:-1]) < shape[-1]

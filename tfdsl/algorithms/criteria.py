@@ -14,7 +14,8 @@ class WeightState(NamedTuple):
     """What an algorithm sees of one weight: tensors of the weight's shape.
 
     The weight alone when initial masks are asked for; `gradient` and `momentum` only if the
-    algorithm's `signals` name them.
+    algorithm's `signals` name them; `prior`, scores that first masks are made by, where the
+    algorithm's `init` has them.
     """
 
     weight: Tensor
@@ -22,6 +23,7 @@ class WeightState(NamedTuple):
     ever_active: Tensor = None
     gradient: Tensor | None = None
     momentum: Tensor | None = None
+    prior: Tensor | None = None
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> "WeightState":
         """Returns the state with `fn` applied to every tensor that is there."""

@@ -18,8 +18,10 @@ class DynamicSparse(Algorithm):
 
     At step t, ceil(ratio(t) * active) entries of lowest drop score go; as many of highest grow
     score come, the dropped ones among the candidates: one that is dropped and grown at once keeps
-    its value, every other one starts at 0. The number of active entries stays exactly the same
-    whatever the scores are, also where they are all zero.
+    its value, every other one starts at 0. With granularity="row" it is so in every row, and
+    ratio(t) * active is rounded up or down at random, so that it is met on average: of a dozen
+    entries, rounding up would move far too many. The number of active entries stays exactly the
+    same whatever the scores are, also where they are all zero.
 
     Args:
         density: see `Algorithm`.
@@ -34,7 +36,7 @@ class DynamicSparse(Algorithm):
         grow: "gradient" (|dL/dw| of the step's batch), "accumulated_gradient" (absolute sum of
             the gradients since the last update), "momentum" (the inner optimizer's first
             moment), "random", or "random_unfired" (at random, never active entries first).
-        **kwargs: `distribution`, `init`, `optimizer_state`, `seed`, see `Algorithm`.
+        **kwargs: `distribution`, `granularity`, `init`, `optimizer_state`, `seed`, see `Algorithm`.
     """
 
     def __init__(
@@ -99,10 +101,12 @@ class DynamicSparse(Algorithm):
 
     def update(self, state: WeightState, budget: Tensor, step: Tensor, seed: Tensor) -> Tensor:
         """Drops and grows; see the class."""
-        active = masks.count(state.mask)
-        staying = tf.minimum(active, budget)
+        staying = tf.minimum(self._count(state.mask), budget)
         ratio = tf.cast(self.ratio(step), tf.float64)
-        moving = tf.cast(tf.math.ceil(ratio * tf.cast(staying, tf.float64)), tf.int32)
+        if self.granularity == "row":
+            moving = _share_of_rows(staying, ratio, masks.fork(seed, 7))
+        else:
+            moving = tf.cast(tf.math.ceil(ratio * tf.cast(staying, tf.float64)), tf.int32)
         keeping = staying - moving
         scores = criteria.DROP[self.drop](state)
         kept = masks.keep_highest(state.mask, scores, keeping, masks.fork(seed, 4))
@@ -113,7 +117,10 @@ class DynamicSparse(Algorithm):
         if state.mask is None or not isinstance(self.density, schedules.Constant):
             return super()._budget(state, density, step)
         # What is active now: a model that came with masks of its own keeps its budget.
-        return masks.count(state.mask)
+        return self._count(state.mask)
+
+    def _count(self, mask: Tensor) -> Tensor:
+        return masks.count_rows(mask) if self.granularity == "row" else masks.count(mask)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -125,6 +132,18 @@ class DynamicSparse(Algorithm):
             "drop": self.drop,
             "grow": self.grow,
         }
+
+
+def _share_of_rows(counts: Tensor, share: Tensor, seed: Tensor) -> Tensor:
+    """Returns the share of each row's count, rounded up or down at random, on average exact.
+
+    A row has a dozen entries, so that rounding up would never move fewer than one of them. In
+    whole numbers, which are the same everywhere.
+    """
+    draws = masks.random_scores(tuple(counts.shape), seed)  # 31 bits
+    draws = tf.cast(tf.bitwise.right_shift(draws, tf.constant(15, tf.uint32)), tf.int64)
+    parts = tf.cast(tf.round(share * 2.0**16), tf.int64)
+    return tf.cast((tf.cast(counts, tf.int64) * parts + draws) // 2**16, tf.int32)
 
 
 @keras.saving.register_keras_serializable(package="tfdsl")

@@ -30,7 +30,7 @@ class OneShotMagnitude(_MagnitudePruning):
         density: share of active weights after pruning, a number in (0, 1].
         prune_step: the optimizer step after which the smallest weights go. To prune a model that
             is trained already, use `StaticSparse(init="magnitude")`.
-        **kwargs: `distribution`, `optimizer_state`, `seed`, see `Algorithm`.
+        **kwargs: `distribution`, `granularity`, `optimizer_state`, `seed`, see `Algorithm`.
     """
 
     def __init__(self, density: float, *, prune_step: int, **kwargs: Any) -> None:
@@ -71,8 +71,8 @@ class GradualMagnitude(_MagnitudePruning):
         end: no pruning after this step, at which the final density is reached; for a number it is
             three quarters of `total_steps` unless given, so that the last quarter tunes what is
             left, for a schedule there is none.
-        **kwargs: `distribution`, `init`, `optimizer_state`, `seed`, see `Algorithm`; `init`, for
-            schedules that start below 1, is "magnitude" unless given.
+        **kwargs: `distribution`, `granularity`, `init`, `optimizer_state`, `seed`, see
+            `Algorithm`; `init`, for schedules that start below 1, is "magnitude" unless given.
     """
 
     def __init__(

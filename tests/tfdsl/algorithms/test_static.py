@@ -91,7 +91,12 @@ def test_density_one_is_dense():
 
 def test_an_algorithm_survives_its_configuration():
     algorithm = StaticSparse(
-        0.25, distribution="erk", init="bernoulli", optimizer_state="reset", seed=7
+        0.25,
+        distribution="erk",
+        granularity="row",
+        init="bernoulli",
+        optimizer_state="reset",
+        seed=7,
     )
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(algorithm))
     assert type(again) is StaticSparse
@@ -99,6 +104,7 @@ def test_an_algorithm_survives_its_configuration():
     assert again.get_config() == {
         "density": 0.25,
         "distribution": "erk",
+        "granularity": "row",
         "init": "bernoulli",
         "optimizer_state": "reset",
         "seed": 7,

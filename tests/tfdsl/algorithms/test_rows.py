@@ -1,0 +1,136 @@
+"""Budgets of rows: granularity="row"."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfdsl
+from tfdsl import DSL, SET, GradualMagnitude, RigL, StaticSparse, distributions, schedules
+from tfdsl.algorithms import WeightState
+from tfdsl.layers import mask_of
+
+SHAPE = (50, 8)
+
+
+def first(algorithm, *shapes):
+    weights = [tf.constant(np.random.default_rng(0).normal(size=s), tf.float32) for s in shapes]
+    return [mask.numpy() for mask in algorithm.initial_masks(weights)]
+
+
+def state(mask, seed):
+    draw = np.random.default_rng(seed)
+    weight, gradient = (draw.normal(size=mask.shape).astype("f4") for _ in range(2))
+    return WeightState(*map(tf.constant, (weight * mask, mask, mask, gradient)))
+
+
+def after(algorithm, now, step):
+    (mask,) = algorithm.next_masks([now], tf.constant(step, tf.int64))
+    return mask.numpy()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 10, 97, 1000])
+def test_rows_share_a_total_to_within_one_and_a_smaller_one_gives_none_more(rows):
+    before = np.full(rows, 100)
+    for total in reversed(range(0, 4 * rows + 1, max(rows // 7, 1))):
+        budgets = distributions.row_budgets(tf.constant(total), rows).numpy()
+        assert budgets.sum() == total
+        assert budgets.max() - budgets.min() <= 1
+        assert (budgets <= before).all()
+        before = budgets
+
+
+def test_rows_that_have_one_more_are_spread():
+    budgets = distributions.row_budgets(tf.constant(300), 1000).numpy()
+    assert all(25 <= part.sum() <= 35 for part in budgets.reshape(10, 100))
+
+
+@pytest.mark.parametrize("init", ["exact", "magnitude"])
+@pytest.mark.parametrize("density", [0.06, 0.125, 0.3, 0.99])
+def test_first_masks_have_the_budget_and_every_row_its_share(init, density):
+    (mask,) = first(StaticSparse(density, granularity="row", init=init), SHAPE)
+    assert mask.sum() == round(density * 400)
+    assert set(mask.sum(1)) <= {int(density * 8), int(density * 8) + 1}
+
+
+def test_of_a_kernel_it_is_the_longer_side_and_a_vector_is_one_row():
+    wide, vector = first(StaticSparse(0.25, granularity="row"), (8, 40), (40,))
+    assert set(wide.sum(0)) == {2}
+    assert vector.sum() == 10
+
+
+@pytest.mark.parametrize("make", [DSL, SET, RigL])
+@pytest.mark.parametrize("density", [0.2, 0.25])
+def test_updates_keep_every_rows_budget_and_move_on_average_the_ratio(make, density):
+    algorithm = make(density, granularity="row", update_ratio=0.25, total_steps=10**6)
+    update = tf.function(algorithm.next_masks, jit_compile=True, autograph=False)
+    (mask,) = first(algorithm, SHAPE)
+    budgets, moved = mask.sum(1), 0
+    for step in range(1, 41):
+        now = state(mask, step)
+        (new,) = update([now], tf.constant(step, tf.int64))
+        np.testing.assert_array_equal(new, after(algorithm, now, step))
+        np.testing.assert_array_equal(new.numpy().sum(1), budgets)
+        moved += (mask & ~new.numpy()).sum()
+        mask = new.numpy()
+    # A quarter goes; some of it is among the steepest at once and comes back.
+    assert 0.15 < moved / 40 / budgets.sum() <= 0.27
+
+
+def test_only_a_rows_own_entries_compete():
+    mask, weight, gradient = np.zeros((5, 4), bool), np.zeros((5, 4), "f4"), np.zeros((5, 4), "f4")
+    mask[:2, :2] = True
+    weight[:2, :2] = [[1, 2], [100, 200]]
+    gradient[:2, 2:] = [[5, 4], [0.2, 0.1]]
+    now = WeightState(*map(tf.constant, (weight, mask, mask, gradient)))
+    half = schedules.Linear(0.5, 0.5, end=1)
+    by_row = DSL(0.2, granularity="row", update_ratio=half, total_steps=100)
+    by_entry = DSL(0.2, update_ratio=half, total_steps=100)
+    assert after(by_row, now, 1)[:2].tolist() == [[0, 1, 1, 0], [0, 1, 1, 0]]
+    assert after(by_entry, now, 1)[:2].tolist() == [[0, 0, 1, 1], [1, 1, 0, 0]]
+
+
+def test_a_density_that_falls_and_rises_is_every_rows():
+    falling = schedules.Linear(0.9, 0.25, end=6)
+    rising = schedules.Linear(0.25, 0.9, end=6)
+    for density in (falling, rising):
+        algorithm = SET(density, granularity="row", update_interval=1, total_steps=10)
+        (mask,) = first(algorithm, SHAPE)
+        for step in range(1, 9):
+            mask = after(algorithm, state(mask, step), step)
+            assert mask.sum() == round(float(density(step)) * 400)
+            assert mask.sum(1).max() - mask.sum(1).min() <= 1
+
+
+def test_gradual_pruning_takes_from_every_row():
+    algorithm = GradualMagnitude(0.25, granularity="row", update_interval=1, total_steps=12)
+    mask = np.ones(SHAPE, bool)
+    for step in range(1, 12):
+        new = after(algorithm, state(mask, step), step)
+        assert not (new & ~mask).any()
+        mask = new
+    assert set(mask.sum(1)) == {2}
+
+
+def test_a_model_is_trained_saved_and_loaded_with_it(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [tfdsl.layers.SparseEmbedding(30, 10), keras.layers.Flatten(), keras.layers.Dense(1)]
+    )
+    algorithm = DSL(0.3, granularity="row", update_interval=3, total_steps=24)
+    model.compile(tfdsl.SparseOptimizer("adam", algorithm), loss="mse", jit_compile=True)
+    ids = np.random.default_rng(0).integers(0, 30, (64, 2))
+    model.fit(ids, ids.sum(1) / 30.0, batch_size=16, epochs=3, verbose=0)
+    mask = mask_of(model.layers[0].embeddings)
+    np.testing.assert_array_equal(mask.numpy().sum(1), 3)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.optimizer.algorithm.granularity == "row"
+    np.testing.assert_array_equal(mask_of(again.layers[0].embeddings), mask)
+
+
+def test_it_is_refused_where_all_weights_compete_and_under_other_names():
+    with pytest.raises(ValueError, match=r"granularity='entry'.*received granularity='row'"):
+        DSL(0.3, granularity="row", distribution="global", total_steps=100)
+    with pytest.raises(ValueError, match="`granularity` must be one of entry, row"):
+        DSL(0.3, granularity="column", total_steps=100)

@@ -1,0 +1,185 @@
+"""Where a budget of weights begins: first masks from what data says of a weight's entries.
+
+An algorithm's `init` is the name of a way that needs no data, or an object with `scores`, as
+`InitialScores` describes it.
+"""
+
+from typing import Any, Protocol, runtime_checkable
+
+import keras
+import numpy as np
+
+from tfdsl import checks, schedules
+from tfdsl.csr import CSRMatrix, check_csr
+
+ROTATIONS = ("varimax", "none")
+_MOST_ROWS = 20_000  # that a rotation is found by: more change it little, and cost more
+_MOST_TURNS = 30
+
+Factors = tuple[np.ndarray, np.ndarray]
+
+
+@runtime_checkable
+class InitialScores(Protocol):
+    """Says which entries of a weight to begin with: those of highest absolute score."""
+
+    def scores(self, path: str, shape: tuple[int, ...]) -> np.ndarray | None:
+        """Returns scores of a weight's entries, of its shape; None where nothing is known."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments, but for data."""
+
+
+@keras.saving.register_keras_serializable(package="tfdsl")
+class Spectral(schedules.Serializable):
+    """Scores from sparse spectral factors of the interactions.
+
+    The interactions, normalised as D_u^-1/2 R D_i^-1/2, are factored by a truncated SVD of a
+    weight's width, and users' and items' factors are turned together so that each row has few
+    large coordinates (varimax). A user and an item that belong together then have theirs at the
+    same places, where coordinates drawn at random hardly ever meet. An entry's score is its size
+    relative to its row's.
+
+    A weight's rows, or its columns, are told by their number: all users and items (users first),
+    all users, or all items; that fits embedding tables, and an autoencoder's first and last layer.
+    A weight with neither, such as an inner layer's, has no scores: its first mask is drawn at
+    random. Factors beyond the rank of the interactions are zero, and what is chosen among them
+    is drawn too.
+
+    Needs scikit-learn: `pip install "tfdsl[spectral]"`. On one machine the same arguments give the
+    same bits; workers of `tf.distribute` must be alike.
+
+    Args:
+        interactions: a `scipy.sparse.csr_array` [users, items], of the training part: a stored
+            entry is an interaction, whatever its value. None in what is loaded with a model, whose
+            masks are loaded with it: no weight has scores then.
+        rows: what a weight's rows are, by its path: "users", "items" or "nodes", where their number
+            does not tell.
+        rotation: "varimax" or "none".
+        seed: of the randomised SVD.
+
+    Raises:
+        ValueError: an argument outside its range.
+        ImportError: there is no scikit-learn; when scores are asked for.
+
+    References: Halko et al., 2011, "Finding structure with randomness", arXiv 0909.4061 (the SVD,
+    scikit-learn's); Kaiser, 1958, "The varimax criterion for analytic rotation in factor analysis",
+    Psychometrika 23.
+    """
+
+    def __init__(
+        self,
+        interactions: CSRMatrix | None = None,
+        *,
+        rows: dict[str, str] | None = None,
+        rotation: str = "varimax",
+        seed: int = 0,
+    ) -> None:
+        if interactions is not None:
+            check_csr("interactions", interactions)
+        self.interactions = interactions
+        if not isinstance(rows, dict | None):
+            raise ValueError(f"`rows` must be a dictionary of paths; received {rows!r}.")
+        self.rows = dict(rows or {})
+        for name in self.rows.values():
+            checks.choice("rows", name, ("nodes", "users", "items"))
+        self.rotation = checks.choice("rotation", rotation, ROTATIONS)
+        self.seed = checks.seed(seed)
+        self._factors: dict[int, Factors] = {}
+
+    def scores(self, path: str, shape: tuple[int, ...]) -> np.ndarray | None:
+        """Returns a weight's factors, float32, relative to its rows'; None where it has none.
+
+        Args:
+            path: the weight's.
+            shape: the weight's.
+        """
+        if len(shape) != 2:
+            return None
+        for turned, (n, width) in enumerate((shape, shape[::-1])):
+            of = self._kind(path, n)
+            if of:
+                users, items = self.factors(width)
+                parts = {"nodes": (users, items), "users": (users,), "items": (items,)}[of]
+                table = _unit_rows(np.concatenate(parts))
+                return table.T if turned else table
+        return None
+
+    def _kind(self, path: str, n: int) -> str | None:
+        """Returns what the n rows of a weight are."""
+        if self.interactions is None:
+            return None
+        n_users, n_items = self.interactions.shape
+        sizes = {"nodes": n_users + n_items, "users": n_users, "items": n_items}
+        if path in self.rows:
+            return self.rows[path] if sizes[self.rows[path]] == n else None
+        return next((name for name, size in sizes.items() if size == n), None)
+
+    def factors(self, width: int) -> Factors:
+        """Returns turned factors of users and of items, float32 [users, width], [items, width].
+
+        Raises:
+            ValueError: there are no interactions.
+        """
+        if self.interactions is None:
+            raise ValueError(
+                "This Spectral has no interactions, as one that was loaded with a model: make a "
+                "new one, Spectral(interactions)."
+            )
+        if width not in self._factors:
+            left, right = _singular_vectors(self.interactions, width, self.seed)
+            both = np.concatenate([left, right])
+            if self.rotation == "varimax":
+                rows = _unit_rows(both)[:: max(len(both) // _MOST_ROWS, 1)]
+                both = both @ varimax(rows)
+            both = both.astype(np.float32)
+            self._factors[width] = both[: len(left)], both[len(left) :]
+        return self._factors[width]
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments, but for the interactions."""
+        return {"rows": self.rows, "rotation": self.rotation, "seed": self.seed}
+
+
+def varimax(rows: np.ndarray) -> np.ndarray:
+    """Returns the rotation [width, width] of rows [n, width] that makes their entries uneven.
+
+    It maximises the sum over columns of the variance of squared entries, by a fixed point's
+    iteration: the rotation nearest to the criterion's gradient, again and again.
+    """
+    rotation, before = np.eye(rows.shape[1], dtype=rows.dtype), 0.0
+    for _ in range(_MOST_TURNS):
+        turned = rows @ rotation
+        gradient = rows.T @ (turned**3 - turned * (turned**2).mean(axis=0))
+        left, sizes, right = np.linalg.svd(gradient)
+        rotation, criterion = left @ right, float(sizes.sum())
+        if criterion < before * (1 + 1e-5):
+            break
+        before = criterion
+    return rotation
+
+
+def _singular_vectors(interactions: Any, width: int, seed: int) -> Factors:
+    """Returns the leading singular vectors of normalised interactions, filled up with zeros."""
+    try:
+        from scipy import sparse
+        from sklearn.utils.extmath import randomized_svd
+    except ImportError as error:
+        raise ImportError(
+            'Spectral needs scikit-learn: pip install "tfdsl[spectral]".', name=error.name
+        ) from error
+    shape = tuple(interactions.shape)
+    ones = np.ones(len(interactions.indices))
+    matrix = sparse.csr_array((ones, interactions.indices, interactions.indptr), shape)
+    by_user, by_item = (np.maximum(matrix.sum(axis=axis), 1) ** -0.5 for axis in (1, 0))
+    normalised = sparse.diags_array(by_user) @ matrix @ sparse.diags_array(by_item)
+    rank = min(width, *shape)
+    left, sizes, right = randomized_svd(normalised, rank, random_state=seed)
+    there = sizes > 1e-6  # of at most 1; vectors of none are noise
+    left, right = left * there, right * there[:, None]
+    missing = [(0, 0), (0, width - rank)]
+    return np.pad(left, missing), np.pad(right.T, missing)
+
+
+def _unit_rows(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
