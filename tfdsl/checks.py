@@ -46,7 +46,7 @@ def number(name: str, value: float, within: str, instead: str = "") -> float:
     return float(value)
 
 
-def choice(name: str, value: str, known: Iterable[str]) -> str:
+def choice(name: str, value: Any, known: Iterable[str]) -> str:
     """Returns `value` if it is one of the known names; else raises ValueError."""
     known = tuple(known)
     if not isinstance(value, str) or value not in known:

@@ -29,11 +29,6 @@ def count(mask: Tensor) -> Tensor:
     return _count_true(_in_lanes(mask))
 
 
-def count_rows(mask: Tensor) -> Tensor:
-    """Returns the number of active entries of each row of a matrix, int32 (rows,)."""
-    return tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
-
-
 def keep_highest(mask: Tensor, scores: Tensor, n: Tensor | int, seed: Tensor) -> Tensor:
     """Returns `mask` with only its `n` active entries of highest score: the lowest are dropped.
 

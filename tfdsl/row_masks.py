@@ -30,7 +30,7 @@ def highest(keys: Tensor, k: Tensor, draws: Tensor) -> Tensor:
     is_last = (draw == second.key[:, None]) & (second.n_above < missing)[:, None]
     drawn = (draw > second.key[:, None]) | is_last
     # One key of the draw may be 0, which is above no cut: where all ties are wanted none is drawn.
-    drawn = tf.where((missing < _count(ties))[:, None], drawn, ties)
+    drawn = tf.where((missing < count(ties))[:, None], drawn, ties)
     return (keys > cuts.key[:, None]) | drawn
 
 
@@ -41,13 +41,14 @@ def _find_cuts(keys: Tensor, k: Tensor) -> _Cuts:
     def narrow(turn: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, ...]:
         half = tf.bitwise.right_shift(high - low, one)
         probe = low + tf.maximum(half, one)  # never `low`, which nothing is asked of
-        up = _count(keys > probe[:, None]) > k
+        up = count(keys > probe[:, None]) > k
         return turn + 1, tf.where(up, probe, low), tf.where(up, high, probe)
 
     ends = tf.zeros([rows], tf.uint32), tf.fill([rows], tf.constant(0xFFFFFFFF, tf.uint32))
     _, _, high = tf.while_loop(lambda turn, low, high: turn < 32, narrow, (tf.constant(0), *ends))
-    return _Cuts(high, _count(keys > high[:, None]))
+    return _Cuts(high, count(keys > high[:, None]))
 
 
-def _count(mask: Tensor) -> Tensor:
+def count(mask: Tensor) -> Tensor:
+    """Returns the number of active entries of each row of a matrix, int32 (rows,)."""
     return tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)

@@ -154,3 +154,8 @@ def test_scores_of_another_shape_are_refused():
     model.compile(tfdsl.SparseOptimizer("adam", algorithm), loss=tfdsl.models.BPRLoss())
     with pytest.raises(ValueError, match=r"scores of a weight's shape.*received.*\(3, 3\)"):
         model.optimizer.build(model.trainable_variables)
+
+
+def test_a_class_in_place_of_an_object_is_refused():
+    with pytest.raises(ValueError, match=r"`init` must be one of .*Spectral"):
+        tfdsl.StaticSparse(0.5, init=initial.Spectral)

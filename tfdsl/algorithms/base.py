@@ -67,7 +67,7 @@ class Algorithm(schedules.Serializable):
             self.first_density = float(density(tf.constant(0, tf.int64)))
         for end in (density.final, self.first_density):
             checks.number("density", end, schedules.SHARE)
-        if not isinstance(init, initial.InitialScores):
+        if isinstance(init, type) or not isinstance(init, initial.InitialScores):
             checks.choice("init", init, INITS)
         checks.choice("granularity", granularity, GRANULARITIES)
         if distribution == "global" and (granularity == "row" or not isinstance(init, str)):

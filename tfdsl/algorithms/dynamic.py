@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
-from tfdsl import checks, masks, schedules
+from tfdsl import checks, masks, row_masks, schedules
 from tfdsl.algorithms import criteria
 from tfdsl.algorithms.base import Algorithm
 from tfdsl.algorithms.criteria import WeightState
@@ -120,7 +120,7 @@ class DynamicSparse(Algorithm):
         return self._count(state.mask)
 
     def _count(self, mask: Tensor) -> Tensor:
-        return masks.count_rows(mask) if self.granularity == "row" else masks.count(mask)
+        return row_masks.count(mask) if self.granularity == "row" else masks.count(mask)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
