@@ -68,6 +68,9 @@ class MaskUpdates:
                 accumulated=(
                     add_slot(weight, "accumulated_gradient", weight.dtype) if self._sums else None
                 ),
+                candidates=(
+                    add_slot(weight, "candidates", "bool") if algorithm.candidates else None
+                ),
                 slots=own,
             )
             if "momentum" in signals and sparse.momentum is None:
@@ -76,16 +79,10 @@ class MaskUpdates:
                     f"or SGD(momentum=0.9); received {inner.name!r}."
                 )
             self.weights.append(sparse)
-        own_densities = [sparse.density for sparse in self.weights]
-
-        def compiled(fn: Any) -> Any:
-            # By XLA in any case: the masks are then the same bits in every mode, and an update
-            # outside XLA costs no more than inside.
-            fn = functools.partial(fn, densities=own_densities)
-            return tf.function(fn, jit_compile=True, autograph=False)
-
-        self._initial_masks = compiled(algorithm.initial_masks)
-        self._next_masks = compiled(algorithm.next_masks)
+        each = [sparse.density for sparse in self.weights]
+        self._initial_masks = _compiled(functools.partial(algorithm.initial_masks, densities=each))
+        self._next_masks = _compiled(functools.partial(algorithm.next_masks, densities=each))
+        self._draw_candidates = _compiled(algorithm.draw_candidates)
         self.has_begun = False
         self.made_masks = False
 
@@ -116,6 +113,19 @@ class MaskUpdates:
                 self.made_masks = True
             for sparse, mask in zip(self.weights, new, strict=True):
                 sparse.set_mask(mask)
+            # Loaded with the weights, if they are not new.
+            candidates = [s.candidates for s in self.weights if s.candidates is not None]
+            if not any(bool(tf.reduce_any(one.value)) for one in candidates):
+                self._renew_candidates(self._iteration.value)
+
+    def _renew_candidates(self, step: Any) -> None:
+        """Draws which entries may be grown next."""
+        if self._algorithm.candidates is None:
+            return
+        active = [sparse.mask.value for sparse in self.weights]
+        new = self._draw_candidates(active, tf.cast(step, tf.int64))
+        for sparse, candidates in zip(self.weights, new, strict=True):
+            sparse.candidates.assign(candidates)
 
     def _priors(self) -> list[Tensor | None] | None:
         """Returns the scores of first masks, one a weight, where the algorithm has some."""
@@ -137,6 +147,8 @@ class MaskUpdates:
         """Forgets what was ever active: masks of ones are of a model before its first step then."""
         for sparse in self.weights:
             sparse.ever_active.assign(tf.zeros_like(sparse.ever_active.value))
+            if sparse.candidates is not None:
+                sparse.candidates.assign(tf.zeros_like(sparse.candidates.value))
 
     def is_due(self) -> Tensor | None:
         """Says, before a step, whether an update follows it; None where one never does."""
@@ -190,6 +202,7 @@ class MaskUpdates:
             sparse.set_mask(mask)
             if self._sums_all:
                 sparse.accumulated.assign(tf.zeros_like(sparse.accumulated.value))
+        self._renew_candidates(step)
 
     def _growth_gradient(self, sparse: SparseWeight, gradient: Any) -> Tensor | None:
         """Returns the dense gradient a weight is judged by; None if none is asked for."""
@@ -199,3 +212,9 @@ class MaskUpdates:
             return sparse.accumulated.value
         zeros = tf.zeros_like(sparse.weight.value)
         return zeros if gradient is None else gradients.add_to(zeros, gradient)
+
+
+def _compiled(fn: Any) -> Any:
+    # By XLA in any case: the masks are then the same bits in every mode, and an update outside XLA
+    # costs no more than inside.
+    return tf.function(fn, jit_compile=True, autograph=False)

@@ -42,7 +42,9 @@ def keep_highest(mask: Tensor, scores: Tensor, n: Tensor | int, seed: Tensor) ->
     return _highest(scores, mask, n, seed)
 
 
-def grow_highest(mask: Tensor, scores: Tensor, n: Tensor | int, seed: Tensor) -> Tensor:
+def grow_highest(
+    mask: Tensor, scores: Tensor, n: Tensor | int, seed: Tensor, among: Tensor | None = None
+) -> Tensor:
     """Returns `mask` with the `n` inactive entries of highest score added.
 
     Args:
@@ -51,8 +53,10 @@ def grow_highest(mask: Tensor, scores: Tensor, n: Tensor | int, seed: Tensor) ->
         n: int scalar, all inactive entries come where there are fewer; or such a number for each
             row of a matrix, (rows,).
         seed: uint32 scalar from `fold_seed`; decides between equal scores.
+        among: boolean, same shape: the only entries to choose from; all if None.
     """
-    return mask | _highest(scores, ~mask, n, seed)
+    inactive = ~mask if among is None else ~mask & among
+    return mask | _highest(scores, inactive, n, seed)
 
 
 def highest_mask(scores: Tensor, n: Tensor | int, seed: Tensor) -> Tensor:

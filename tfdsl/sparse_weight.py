@@ -22,6 +22,7 @@ class SparseWeight:
     density: float
     ever_active: keras.Variable
     accumulated: Any
+    candidates: Any
     slots: list[Slot]
 
     @property
@@ -47,6 +48,7 @@ class SparseWeight:
             ever_active=tf.convert_to_tensor(self.ever_active),
             gradient=gradient,
             momentum=tf.convert_to_tensor(self.momentum) if with_momentum else None,
+            candidates=None if self.candidates is None else self.candidates.value,
         )
 
     def renew_moments(self, mask: Tensor, optimizer_state: str) -> None:

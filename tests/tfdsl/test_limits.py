@@ -50,6 +50,7 @@ OF_DYNAMIC = OF_ALGORITHMS | {
     "update_end": ([None, 100, 10**9], [v for v in [*NO_COUNTS, 99] if v is not None]),
     "drop": names("magnitude", "taylor"),
     "grow": names("gradient", "accumulated_gradient", "momentum", "random", "random_unfired"),
+    "candidates": ([None], [v for v in [*NO_COUNTS, 3] if v is not None]),  # rows have them alone
 }
 OF_NEURONS = {
     "keep": ([1e-9, 1.0], NO_SHARES),

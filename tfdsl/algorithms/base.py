@@ -6,7 +6,7 @@ from typing import Any, Self, TypeAlias
 
 import tensorflow as tf
 
-from tfdsl import checks, distributions, initial, masks, schedules
+from tfdsl import checks, distributions, initial, masks, row_blocks, schedules
 from tfdsl.algorithms.criteria import WeightState
 
 Tensor: TypeAlias = tf.Tensor
@@ -16,6 +16,7 @@ GRANULARITIES = ("entry", "row")
 OPTIMIZER_STATES = ("keep", "mask", "reset")
 
 _GroupFn = Callable[[WeightState, float, Tensor, Tensor], Tensor]
+_BudgetFn = Callable[[WeightState, Tensor, Tensor, Tensor], Tensor]
 
 
 class Algorithm(schedules.Serializable):
@@ -50,6 +51,7 @@ class Algorithm(schedules.Serializable):
     """
 
     updates: schedules.UpdateSchedule | None = None
+    candidates: int | None = None
     signals: frozenset[str] = frozenset()
 
     def __init__(
@@ -90,8 +92,9 @@ class Algorithm(schedules.Serializable):
         """Returns the next mask of one weight.
 
         Args:
-            state: the weight as it is now, as flat tensors.
-            budget: int32 scalar, how many entries the next mask has.
+            state: the weight as it is now, as flat tensors; with granularity="row" matrices, and of
+                many rows no more than a block of them at a time.
+            budget: int32 scalar, how many entries the next mask has; or each row, (rows,).
             step: int64 scalar, the optimizer's step, counted from 1.
             seed: uint32 scalar, different for every weight and step.
         """
@@ -148,9 +151,31 @@ class Algorithm(schedules.Serializable):
         """Returns the masks after `step` (int64 scalar), one a weight; see `initial_masks`."""
         return self._each(self._next, states, step, densities)
 
+    def draw_candidates(self, active: Sequence[Tensor], step: Tensor | int) -> list[Tensor]:
+        """Returns which entries may be grown at the update after `step`: `candidates` of each row.
+
+        Args:
+            active: masks, one a weight.
+            step: int64 scalar, a part of the seed.
+        """
+        states = [WeightState(mask, mask) for mask in active]
+        return self._each(self._candidates, states, tf.cast(step, tf.int64), [1.0] * len(states))
+
+    def _candidates(self, state: WeightState, _: float, step: Tensor, seed: Tensor) -> Tensor:
+        n = tf.fill([state.mask.shape[0]], self.candidates)
+        return self._in_blocks(self.candidates_of, state, n, step, masks.fork(seed, 8))
+
+    def candidates_of(self, state: WeightState, n: Tensor, step: Tensor, seed: Tensor) -> Tensor:
+        """Returns `n` inactive entries of each row, (rows,), drawn at random, as a mask."""
+        scores = masks.random_scores(tuple(state.mask.shape), seed)
+        return masks.grow_highest(state.mask, scores, n, masks.fork(seed, 1)) & ~state.mask
+
     def _initial(self, state: WeightState, density: float, step: Tensor, seed: Tensor) -> Tensor:
-        shape = tuple(state.weight.shape)
         budget = self._budget(state, density, step)
+        return self._in_blocks(self._first, state, budget, step, seed)
+
+    def _first(self, state: WeightState, budget: Tensor, step: Tensor, seed: Tensor) -> Tensor:
+        shape = tuple(state.weight.shape)
         if state.prior is not None:
             return masks.highest_mask(tf.abs(state.prior), budget, seed)
         if self.init == "magnitude":
@@ -161,7 +186,23 @@ class Algorithm(schedules.Serializable):
         return masks.random_mask(shape, budget, seed)
 
     def _next(self, state: WeightState, density: float, step: Tensor, seed: Tensor) -> Tensor:
-        return self.update(state, self._budget(state, density, step), step, seed)
+        return self._in_blocks(self.update, state, self._budget(state, density, step), step, seed)
+
+    def _in_blocks(
+        self, fn: _BudgetFn, state: WeightState, budget: Tensor, step: Tensor, seed: Tensor
+    ) -> Tensor:
+        """Returns what `fn` makes of a weight; of many rows, of a block of them at a time."""
+        if self.granularity == "entry":
+            return fn(state, budget, step, seed)
+        there = [name for name, part in state._asdict().items() if part is not None]
+
+        def of_block(parts: Sequence[Tensor], seed: Tensor) -> Tensor:
+            block = dict(zip(there, parts[1:], strict=True))
+            return fn(WeightState(**block), parts[0], step, seed)
+
+        return row_blocks.apply(
+            of_block, [budget, *(getattr(state, name) for name in there)], seed, tf.bool
+        )
 
     def _budget(self, state: WeightState, density: float, step: Tensor) -> Tensor:
         """Returns how many entries are active at `step` in a weight that ends at `density`."""

@@ -15,7 +15,7 @@ class WeightState(NamedTuple):
 
     The weight alone when initial masks are asked for; `gradient` and `momentum` only if the
     algorithm's `signals` name them; `prior`, scores that first masks are made by, where the
-    algorithm's `init` has them.
+    algorithm's `init` has them; `candidates`, the entries that may be grown, where it draws some.
     """
 
     weight: Tensor
@@ -24,6 +24,7 @@ class WeightState(NamedTuple):
     gradient: Tensor | None = None
     momentum: Tensor | None = None
     prior: Tensor | None = None
+    candidates: Tensor | None = None
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> "WeightState":
         """Returns the state with `fn` applied to every tensor that is there."""

@@ -36,6 +36,10 @@ class DynamicSparse(Algorithm):
         grow: "gradient" (|dL/dw| of the step's batch), "accumulated_gradient" (absolute sum of
             the gradients since the last update), "momentum" (the inner optimizer's first
             moment), "random", or "random_unfired" (at random, never active entries first).
+        candidates: None: all inactive entries compete to grow; a number: as many of each row, drawn
+            at random after every update, and no others. Nothing need be known of the others then,
+            so that a table can be stored packed while it is trained. For granularity="row" and a
+            constant density.
         **kwargs: `distribution`, `granularity`, `init`, `optimizer_state`, `seed`, see `Algorithm`.
     """
 
@@ -49,9 +53,19 @@ class DynamicSparse(Algorithm):
         update_end: int | None = None,
         drop: str = "magnitude",
         grow: str = "gradient",
+        candidates: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(density, **kwargs)
+        if candidates is not None:
+            checks.count("candidates", candidates)
+            if self.granularity != "row" or not isinstance(self.density, schedules.Constant):
+                raise ValueError(
+                    f"`candidates` are of rows that all keep their budgets: use granularity='row' "
+                    f"and a constant density; received candidates={candidates}, granularity="
+                    f"{self.granularity!r}, density={density!r}."
+                )
+        self.candidates = candidates
         if total_steps is not None:
             checks.count("total_steps", total_steps)
         self.total_steps = total_steps
@@ -107,11 +121,16 @@ class DynamicSparse(Algorithm):
             moving = _share_of_rows(staying, ratio, masks.fork(seed, 7))
         else:
             moving = tf.cast(tf.math.ceil(ratio * tf.cast(staying, tf.float64)), tf.int32)
+        if state.candidates is not None:
+            moving = tf.minimum(moving, self._count(state.candidates & ~state.mask))
         keeping = staying - moving
         scores = criteria.DROP[self.drop](state)
         kept = masks.keep_highest(state.mask, scores, keeping, masks.fork(seed, 4))
         scores = criteria.GROW[self.grow](state, masks.fork(seed, 5))
-        return masks.grow_highest(kept, scores, budget - keeping, masks.fork(seed, 6))
+        among, seed = state.candidates, masks.fork(seed, 6)
+        if among is not None:
+            among &= ~state.mask  # what is dropped waits until it is drawn
+        return masks.grow_highest(kept, scores, budget - keeping, seed, among)
 
     def _budget(self, state: WeightState, density: float, step: Tensor) -> Tensor:
         if state.mask is None or not isinstance(self.density, schedules.Constant):
@@ -131,6 +150,7 @@ class DynamicSparse(Algorithm):
             "update_end": self.updates.end,
             "drop": self.drop,
             "grow": self.grow,
+            "candidates": self.candidates,
         }
 
 
