@@ -29,7 +29,7 @@ def seed(value: int, name: str = "seed") -> int:
     return count(name, value, least=0, most=_MOST_SEED)
 
 
-def number(name: str, value: float, within: str, instead: str = "") -> float:
+def number(name: str, value: Any, within: str, instead: str = "") -> float:
     """Returns `value` if it is a finite number of an interval; else raises ValueError.
 
     Args:

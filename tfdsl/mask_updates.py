@@ -11,6 +11,8 @@ import tensorflow as tf
 from tfdsl import gradients
 from tfdsl.algorithms import Algorithm
 from tfdsl.layers.masking import mask_of
+from tfdsl.layers.packed_table import PackedTable, is_growth, table_of
+from tfdsl.packed_weight import PackedWeight
 from tfdsl.slots import Slot
 from tfdsl.sparse_weight import SparseWeight
 from tfdsl.updates import Pairs, is_due
@@ -40,8 +42,8 @@ class MaskUpdates:
         slots: Sequence[Slot],
         add_slot: Callable[[keras.Variable, str, str], keras.Variable],
     ) -> None:
-        masked = [v for v in variables if mask_of(v) is not None]
-        if not masked:
+        found = [(v, w) for v in variables if (w := _sparse(v)) is not None]
+        if not found:
             raise ValueError(
                 "None of the model's trainable weights has a mask, so there is nothing to train "
                 "sparse. Use tfdsl.sparsify(model), or tfdsl.layers.SparseDense and "
@@ -54,35 +56,33 @@ class MaskUpdates:
         self._sums_all = "accumulated_gradient" in signals
         # Whether growth needs gradients of more batches than the last.
         self._sums = self._sums_all or bool("gradient" in signals and self._several)
-        densities = algorithm.densities([tuple(v.shape) for v in masked])
-        self.weights: list[SparseWeight] = []
-        for weight, density in zip(masked, densities, strict=True):
+        if "momentum" in signals and not any(s.name == "momentum" for s in slots):
+            raise ValueError(
+                f"grow='momentum' needs an inner optimizer with a momentum, such as Adam or "
+                f"SGD(momentum=0.9); received {inner.name!r}."
+            )
+        densities = algorithm.densities([tuple(w.shape) for _, w in found])
+        self.weights: list[SparseWeight | PackedWeight] = []
+        for (variable, weight), density in zip(found, densities, strict=True):
             if algorithm.is_dense(density):
                 continue  # nothing to decide
-            own = [s for s in slots if s.weight is weight and s.variable.shape == weight.shape]
-            sparse = SparseWeight(
-                weight=weight,
-                mask=mask_of(weight),
-                density=density,
-                ever_active=add_slot(weight, "ever_active", "bool"),
-                accumulated=(
-                    add_slot(weight, "accumulated_gradient", weight.dtype) if self._sums else None
-                ),
-                candidates=(
-                    add_slot(weight, "candidates", "bool") if algorithm.candidates else None
-                ),
-                slots=own,
+            own = [s for s in slots if s.weight is variable]
+            self.weights.append(
+                PackedWeight(algorithm, weight, density, len(self.weights), own, add_slot)
+                if isinstance(weight, PackedTable)
+                else SparseWeight.of(algorithm, weight, density, self._sums, own, add_slot)
             )
-            if "momentum" in signals and sparse.momentum is None:
-                raise ValueError(
-                    f"grow='momentum' needs an inner optimizer with a momentum, such as Adam "
-                    f"or SGD(momentum=0.9); received {inner.name!r}."
-                )
-            self.weights.append(sparse)
-        each = [sparse.density for sparse in self.weights]
-        self._initial_masks = _compiled(functools.partial(algorithm.initial_masks, densities=each))
-        self._next_masks = _compiled(functools.partial(algorithm.next_masks, densities=each))
-        self._draw_candidates = _compiled(algorithm.draw_candidates)
+        # What has a mask of its own is decided together, packed tables one by one.
+        self._masked = [sparse for sparse in self.weights if isinstance(sparse, SparseWeight)]
+        self._packed = [sparse for sparse in self.weights if isinstance(sparse, PackedWeight)]
+        places = [self.weights.index(sparse) for sparse in self._masked]
+        each = [sparse.density for sparse in self._masked]
+        self._initial_masks, self._next_masks = (
+            _compiled(functools.partial(fn, densities=each, places=places))
+            for fn in (algorithm.initial_masks, algorithm.next_masks)
+        )
+        draw = functools.partial(algorithm.draw_candidates, places=places)
+        self._draw_candidates = _compiled(draw)
         self.has_begun = False
         self.made_masks = False
 
@@ -94,61 +94,63 @@ class MaskUpdates:
     def begin(self) -> None:
         """Makes the first masks, unless the weights have masks of their own; eagerly."""
         with tf.init_scope():
-            if not all(bool(s.weight.value.is_initialized()) for s in self.weights):
+            if not all(sparse.is_initialized for sparse in self.weights):
                 # Keras builds an unbuilt model while it traces the first step. TensorFlow then
                 # initializes the weights and traces again, and that is when masks can be made.
                 return
             self.has_begun = True
             if not self.weights:
                 return
-            new = [sparse.mask.value for sparse in self.weights]
             # Masks of ones alone do not say that there was no step: a density can rise to 1.
-            never = not any(bool(tf.reduce_any(s.ever_active.value)) for s in self.weights)
-            if never and all(bool(tf.reduce_all(mask)) for mask in new):
-                weights = [tf.convert_to_tensor(s.weight) for s in self.weights]
-                # The step as an argument: XLA would evaluate random numbers of a known seed
-                # while it compiles, entry by entry.
-                step = tf.constant(0, tf.int64)
-                new = self._initial_masks(weights, step, priors=self._priors())
+            never = not any(sparse.has_past for sparse in self.weights)
+            if never and all(sparse.is_new for sparse in self.weights):
+                self._make_masks()
                 self.made_masks = True
-            for sparse, mask in zip(self.weights, new, strict=True):
-                sparse.set_mask(mask)
+            for sparse in self.weights:
+                sparse.begin()
+            step = tf.cast(self._iteration.value, tf.int64)
+            for packed in self._packed:
+                packed.draw_candidates(step)
             # Loaded with the weights, if they are not new.
-            candidates = [s.candidates for s in self.weights if s.candidates is not None]
-            if not any(bool(tf.reduce_any(one.value)) for one in candidates):
-                self._renew_candidates(self._iteration.value)
+            if not any(sparse.has_candidates for sparse in self._masked):
+                self._renew_candidates(step)
 
-    def _renew_candidates(self, step: Any) -> None:
-        """Draws which entries may be grown next."""
-        if self._algorithm.candidates is None:
+    def _renew_candidates(self, step: Tensor) -> None:
+        """Draws which entries of weights with masks may be grown next."""
+        if self._algorithm.candidates is None or not self._masked:
             return
-        active = [sparse.mask.value for sparse in self.weights]
-        new = self._draw_candidates(active, tf.cast(step, tf.int64))
-        for sparse, candidates in zip(self.weights, new, strict=True):
+        new = self._draw_candidates([sparse.mask.value for sparse in self._masked], step)
+        for sparse, candidates in zip(self._masked, new, strict=True):
             sparse.candidates.assign(candidates)
 
-    def _priors(self) -> list[Tensor | None] | None:
-        """Returns the scores of first masks, one a weight, where the algorithm has some."""
-        init = self._algorithm.init
-        if isinstance(init, str):
-            return None
-        found: list[Tensor | None] = []
-        for weight in [sparse.weight for sparse in self.weights]:
-            scores = init.scores(weight.path, tuple(weight.shape))
-            if scores is not None and np.shape(scores) != tuple(weight.shape):
-                raise ValueError(
-                    f"`init` must have scores of a weight's shape; {weight.path!r} has shape "
-                    f"{tuple(weight.shape)}, received scores of shape {np.shape(scores)}."
-                )
-            found.append(None if scores is None else tf.constant(scores, tf.float32))
-        return found
+    def _make_masks(self) -> None:
+        # The step as an argument: XLA would evaluate random numbers of a known seed while it
+        # compiles, entry by entry.
+        step = tf.constant(0, tf.int64)
+        if self._masked:
+            first = [tf.convert_to_tensor(sparse.weight) for sparse in self._masked]
+            priors = [self._prior(sparse) for sparse in self._masked]
+            new = self._initial_masks(first, step, priors=priors)
+            for sparse, mask in zip(self._masked, new, strict=True):
+                sparse.set_mask(mask)
+        for packed in self._packed:
+            packed.make_mask(self._prior(packed), step)
+
+    def _prior(self, sparse: SparseWeight | PackedWeight) -> Tensor | None:
+        """Returns the scores of a weight's first mask, where the algorithm has some."""
+        init, weight = self._algorithm.init, sparse.weight
+        scores = None if isinstance(init, str) else init.scores(weight.path, tuple(weight.shape))
+        if scores is not None and np.shape(scores) != tuple(weight.shape):
+            raise ValueError(
+                f"`init` must have scores of a weight's shape; {weight.path!r} has shape "
+                f"{tuple(weight.shape)}, received scores of shape {np.shape(scores)}."
+            )
+        return None if scores is None else tf.constant(scores, tf.float32)
 
     def forget(self) -> None:
         """Forgets what was ever active: masks of ones are of a model before its first step then."""
         for sparse in self.weights:
-            sparse.ever_active.assign(tf.zeros_like(sparse.ever_active.value))
-            if sparse.candidates is not None:
-                sparse.candidates.assign(tf.zeros_like(sparse.candidates.value))
+            sparse.forget()
 
     def is_due(self) -> Tensor | None:
         """Says, before a step, whether an update follows it; None where one never does."""
@@ -173,12 +175,12 @@ class MaskUpdates:
                 # Only the batches of one optimizer step count together.
                 begins = tf.equal(self._iteration.value % self._several, 0)
                 total = tf.where(begins, tf.zeros_like(total), total)
-            gradient = grads.get(id(sparse.weight))
+            gradient = grads.get(id(sparse.watched))
             total = total if gradient is None else gradients.add_to(total, gradient)
             sparse.accumulated.assign(total)
         if self._algorithm.optimizer_state != "mask":
             return pairs
-        masks = {id(sparse.weight): sparse.mask.value for sparse in self.weights}
+        masks = {id(sparse.weight): sparse.mask.value for sparse in self._masked}
         return [(g if g is None else gradients.on_mask(g, masks.get(id(v))), v) for g, v in pairs]
 
     def update(self, pairs: Pairs, step: Any) -> None:
@@ -188,30 +190,40 @@ class MaskUpdates:
             pairs: the gradients of the step, as they came, and their variables.
             step: number of optimizer steps done.
         """
-        by_weight = {id(v): g for g, v in pairs}
-        states = [
-            sparse.state(
-                self._growth_gradient(sparse, by_weight.get(id(sparse.weight))),
-                with_momentum="momentum" in self._algorithm.signals,
-            )
+        by_weight, step = {id(v): g for g, v in pairs}, tf.cast(step, tf.int64)
+        gradients_of = [
+            self._growth_gradient(sparse, by_weight.get(id(sparse.watched)))
             for sparse in self.weights
         ]
-        new = self._next_masks(states, tf.cast(step, tf.int64))
-        for sparse, mask in zip(self.weights, new, strict=True):
-            sparse.renew_moments(mask, self._algorithm.optimizer_state)
-            sparse.set_mask(mask)
-            if self._sums_all:
-                sparse.accumulated.assign(tf.zeros_like(sparse.accumulated.value))
+        judged = dict(zip(self.weights, gradients_of, strict=True))
+        for packed in self._packed:
+            packed.update(judged[packed], step)
+        if self._masked:
+            with_momentum = "momentum" in self._algorithm.signals
+            states = [sparse.state(judged[sparse], with_momentum) for sparse in self._masked]
+            new = self._next_masks(states, step)
+            for sparse, mask in zip(self._masked, new, strict=True):
+                sparse.renew_moments(mask, self._algorithm.optimizer_state)
+                sparse.set_mask(mask)
+        for summed in self.weights if self._sums_all else []:
+            summed.accumulated.assign(tf.zeros_like(summed.accumulated.value))
         self._renew_candidates(step)
 
-    def _growth_gradient(self, sparse: SparseWeight, gradient: Any) -> Tensor | None:
+    def _growth_gradient(self, sparse: SparseWeight | PackedWeight, gradient: Any) -> Tensor | None:
         """Returns the dense gradient a weight is judged by; None if none is asked for."""
         if not self._algorithm.signals & {"gradient", "accumulated_gradient"}:
             return None
         if self._sums:
             return sparse.accumulated.value
-        zeros = tf.zeros_like(sparse.weight.value)
+        zeros = tf.zeros_like(sparse.watched.value)
         return zeros if gradient is None else gradients.add_to(zeros, gradient)
+
+
+def _sparse(variable: keras.Variable) -> keras.Variable | PackedTable | None:
+    """Returns what a variable is the trained part of: a weight with a mask, or a packed table."""
+    if is_growth(variable):
+        return None
+    return variable if mask_of(variable) is not None else table_of(variable)
 
 
 def _compiled(fn: Any) -> Any:

@@ -11,8 +11,10 @@ from keras import ops
 
 from tfdsl import gradients, replicas
 from tfdsl.algorithms import Algorithm, NeuronPruning
+from tfdsl.layers.packed_table import is_growth
 from tfdsl.mask_updates import MaskUpdates
 from tfdsl.neuron_updates import NeuronUpdates
+from tfdsl.packed_weight import PackedWeight
 from tfdsl.slots import Slot, recorded
 from tfdsl.sparse_weight import SparseWeight
 from tfdsl.updates import Pairs, Updates
@@ -108,7 +110,7 @@ class SparseOptimizer(keras.optimizers.Optimizer):
             return
         replicas.check_strategy(variables, self.inner_optimizer.variables[0])
         with tf.init_scope(), recorded(self.inner_optimizer) as slots:
-            self.inner_optimizer.build(list(variables))
+            self.inner_optimizer.build(_stepped(variables))
             self.skipped_steps = self.add_variable((), "zeros", "int64", name="skipped_steps")
             self._updates = self._updates_of(variables, slots)
             super().build(list(variables))
@@ -120,9 +122,12 @@ class SparseOptimizer(keras.optimizers.Optimizer):
         inner, algorithm = self.inner_optimizer, self.algorithm
         return MaskUpdates(algorithm, inner, variables, slots, self._add_slot)
 
-    def _add_slot(self, weight: keras.Variable, name: str, dtype: str) -> keras.Variable:
+    def _add_slot(
+        self, weight: Any, name: str, dtype: str, shape: tuple[int, ...] | None = None
+    ) -> keras.Variable:
         path = weight.path.replace("/", "_")
-        return self.add_variable(weight.shape, "zeros", dtype, name=f"{path}_{name}")
+        shape = tuple(weight.shape) if shape is None else shape
+        return self.add_variable(shape, "zeros", dtype, name=f"{path}_{name}")
 
     # ---- one step ---------------------------------------------------------------------------
 
@@ -196,13 +201,14 @@ class SparseOptimizer(keras.optimizers.Optimizer):
             ops.cond(~(finite & due), _nothing, update)
 
     def _take(self, pairs: Pairs) -> None:
+        pairs = [(gradient, v) for gradient, v in pairs if not is_growth(v)]
         with replicas.merged():
             self.inner_optimizer.apply(*zip(*pairs, strict=True))
 
     # ---- what Keras asks an optimizer -------------------------------------------------------
 
     @property
-    def sparse_weights(self) -> list[SparseWeight]:
+    def sparse_weights(self) -> list[SparseWeight | PackedWeight]:
         """The weights whose masks the algorithm manages; empty before `build`."""
         return list(self._updates.weights) if isinstance(self._updates, MaskUpdates) else []
 
@@ -252,7 +258,7 @@ class SparseOptimizer(keras.optimizers.Optimizer):
 
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
         """Gives the weights their final values, at the end of `fit`: their EMA, if one is kept."""
-        self.inner_optimizer.finalize_variable_values(var_list)
+        self.inner_optimizer.finalize_variable_values(_stepped(var_list))
 
     def save_own_variables(self, store: Any) -> None:
         """Saves this optimizer's own variables; Keras saves the inner optimizer after it."""
@@ -296,6 +302,11 @@ class SparseOptimizer(keras.optimizers.Optimizer):
             for name in ("inner_optimizer", "algorithm")
         }
         return cls(name=config["name"], **parts)
+
+
+def _stepped(variables: Sequence[keras.Variable]) -> list[keras.Variable]:
+    """Returns those that the inner optimizer knows: packed tables add up gradients in others."""
+    return [v for v in variables if not is_growth(v)]
 
 
 def _nothing() -> None:

@@ -11,7 +11,9 @@ import tensorflow as tf
 
 from tfdsl.layers.masking import mask_of
 from tfdsl.layers.mlp import mlp_of
+from tfdsl.layers.packed_table import PackedTable, is_growth, table_of
 from tfdsl.optimizer import SparseOptimizer
+from tfdsl.packed_weight import PackedWeight
 from tfdsl.sparse_weight import SparseWeight
 
 
@@ -181,11 +183,16 @@ def report(model: keras.Model) -> Report:
     inner = (x for x in _layers(model, set()) if isinstance(x, keras.layers.Embedding))
     tables = {id(w) for layer in inner for w in layer.weights}
     masks = {id(mask_of(w)) for w in model.weights if mask_of(w) is not None}
+    packed = {id(t): t for w in model.weights if (t := table_of(w)) is not None}
+    parts = {id(part) for t in packed.values() for part in t.parts}
     listed = [w for w in model.weights if w.trainable or mask_of(w) is not None]
-    shown = masks | {id(w) for w in listed}
+    shown = masks | parts | {id(w) for w in listed}
+    # Of a packed table's parts the values stand for the whole.
+    rows = [table_of(w) or w for w in listed if not is_growth(w)]
+    tables |= packed.keys()
     return Report(
         model=model.name,
-        rows=tuple(_row(w, id(w) in tables, managed.get(id(w)), optimizer) for w in listed),
+        rows=tuple(_row(w, id(w) in tables, managed.get(id(w)), optimizer) for w in rows),
         non_trainable=sum(math.prod(w.shape) for w in model.weights if id(w) not in shown),
     )
 
@@ -199,9 +206,9 @@ def sparse_optimizer_of(model: keras.Model) -> SparseOptimizer | None:
 
 
 def _row(
-    weight: keras.Variable,
+    weight: keras.Variable | PackedTable,
     is_table: bool,
-    managed: SparseWeight | None,
+    managed: SparseWeight | PackedWeight | None,
     optimizer: SparseOptimizer | None,
 ) -> WeightRow:
     mask = mask_of(weight)
@@ -230,7 +237,9 @@ def _row(
     )
 
 
-def _why_dense(weight: keras.Variable, is_full: bool, optimizer: SparseOptimizer | None) -> str:
+def _why_dense(
+    weight: keras.Variable | PackedTable, is_full: bool, optimizer: SparseOptimizer | None
+) -> str:
     if mlp_of(weight) is not None:
         return "neurons: all in use" if is_full else "neurons: some are pruned now"
     if mask_of(weight) is None:

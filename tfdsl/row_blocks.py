@@ -9,7 +9,7 @@ from tfdsl import masks
 
 Tensor: TypeAlias = tf.Tensor
 
-MOST_ROWS = 1 << 16  # in a block
+MOST_ROWS = 1 << 14  # in a block: what is between fits a cache
 
 
 def apply(

@@ -1,13 +1,15 @@
 """One sparse weight with all that belongs to it, and what is done to it when its mask changes."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from tfdsl.algorithms import WeightState
+from tfdsl.algorithms import Algorithm, WeightState
+from tfdsl.layers.masking import mask_of
 from tfdsl.slots import AVERAGE, Slot
 
 Tensor: TypeAlias = tf.Tensor
@@ -24,6 +26,71 @@ class SparseWeight:
     accumulated: Any
     candidates: Any
     slots: list[Slot]
+
+    @classmethod
+    def of(
+        cls,
+        algorithm: Algorithm,
+        weight: keras.Variable,
+        density: float,
+        sums: bool,
+        slots: Sequence[Slot],
+        add_slot: Callable[..., keras.Variable],
+    ) -> Self:
+        """Returns a weight that has a mask, and makes what belongs to it.
+
+        Args:
+            algorithm: decides on the mask.
+            weight: has a mask.
+            density: that the algorithm has for it.
+            sums: whether gradients are added up.
+            slots: the inner optimizer's, of the weight.
+            add_slot: makes a variable of a weight's shape, by weight, name and dtype.
+        """
+        return cls(
+            weight=weight,
+            mask=mask_of(weight),
+            density=density,
+            ever_active=add_slot(weight, "ever_active", "bool"),
+            accumulated=add_slot(weight, "accumulated_gradient", weight.dtype) if sums else None,
+            candidates=add_slot(weight, "candidates", "bool") if algorithm.candidates else None,
+            slots=[slot for slot in slots if slot.variable.shape == weight.shape],
+        )
+
+    @property
+    def watched(self) -> keras.Variable:
+        """What has the gradients that growth looks at."""
+        return self.weight
+
+    @property
+    def has_past(self) -> bool:
+        """Whether there was a mask before."""
+        return bool(tf.reduce_any(self.ever_active.value))
+
+    @property
+    def has_candidates(self) -> bool:
+        """Whether candidates are drawn."""
+        return self.candidates is not None and bool(tf.reduce_any(self.candidates.value))
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether the variables have values."""
+        return bool(self.weight.value.is_initialized())
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no mask was chosen for it: masks are made of ones."""
+        return bool(tf.reduce_all(self.mask.value))
+
+    def begin(self) -> None:
+        """Begins with the mask as it is."""
+        self.set_mask(self.mask.value)
+
+    def forget(self) -> None:
+        """Forgets what was ever active, and the candidates."""
+        self.ever_active.assign(tf.zeros_like(self.ever_active.value))
+        if self.candidates is not None:
+            self.candidates.assign(tf.zeros_like(self.candidates.value))
 
     @property
     def moments(self) -> list[Slot]:

@@ -52,6 +52,12 @@ OF_DYNAMIC = OF_ALGORITHMS | {
     "grow": names("gradient", "accumulated_gradient", "momentum", "random", "random_unfired"),
     "candidates": ([None], [v for v in [*NO_COUNTS, 3] if v is not None]),  # rows have them alone
 }
+# A density is of a packed table, which tests/tfdsl/layers/test_packed_table.py looks at.
+OF_TABLES = {
+    "storage": (["dense"], [*NO_NAMES, "packed"]),  # which needs a density
+    "density": ([None], [v for v in NO_SHARES if v is not None]),
+    "candidates": COUNTS,
+}
 OF_NEURONS = {
     "keep": ([1e-9, 1.0], NO_SHARES),
     "importance": names("magnitude", "taylor"),
@@ -162,6 +168,7 @@ LIMITS = {
             "input_dim": ([1, 3], NO_COUNTS),
             "output_dim": ([1, 3], NO_COUNTS),
             "weights": ([None, np.ones((3, 2), "f4")], [np.ones((2, 2), "f4")]),
+            **OF_TABLES,
         },
     ),
     models.MultVAE: (
@@ -190,6 +197,7 @@ LIMITS = {
             "regularization": numbers([0, 1.0], -1e-9),
             "gather": names("float32", "bfloat16"),
             "seed": SEEDS,
+            **OF_TABLES,
         },
     ),
     models.NeuMF: (
@@ -204,6 +212,7 @@ LIMITS = {
             "regularization": numbers([0, 1.0], -1e-9),
             "sparse": ([(), ("gmf", "mlp"), ["mlp"]], ["mlp", ("nonsense",), (3,), None]),
             "seed": SEEDS,
+            **OF_TABLES,
         },
     ),
     models.DLRM: (

@@ -134,6 +134,31 @@ def test_rows_of_tables_from_both_replicas_are_added_up():
         np.testing.assert_allclose(mine.numpy(), its.numpy(), rtol=1e-3, atol=1e-5)
 
 
+def test_packed_tables_have_the_rows_of_one_device():
+    ids = np.random.default_rng(0).integers(0, 5, (48, 4))
+
+    def table():
+        layers = [SparseEmbedding(9, 6, storage="packed", density=0.5, candidates=2)]
+        layers += [keras.layers.Flatten(), SparseDense(3)]
+        return keras.Sequential([keras.Input((4,), dtype="int32"), *layers])
+
+    algorithm = tfdsl.DSL(
+        0.5,
+        granularity="row",
+        candidates=2,
+        optimizer_state="reset",
+        grow="accumulated_gradient",
+        update_interval=4,
+        total_steps=40,
+    )
+    options = {"make": table, "data": (ids, Y), "algorithm": algorithm}
+    ours, alone = (trained(scope, "sgd", **options) for scope in (strategy(), one_device()))
+    assert_equal_copies(ours)
+    one, other = (model.layers[0].embeddings for model in (ours, alone))
+    np.testing.assert_array_equal(mask_of(one), mask_of(other))
+    np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
 GRAPH = sparse.csr_array((np.random.default_rng(0).random((20, 30)) < 0.2).astype("f4"))
 USERS, ITEMS = (np.random.default_rng(1).integers(0, n, (80, 2)).astype("i4") for n in (20, 30))
 CLICKS = (np.random.default_rng(2).random((80, 1)) < 0.3).astype("f4")

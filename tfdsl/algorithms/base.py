@@ -127,6 +127,7 @@ class Algorithm(schedules.Serializable):
         step: Tensor | int = 0,
         densities: Sequence[float] | None = None,
         priors: Sequence[Tensor | None] | None = None,
+        places: Sequence[int] | None = None,
     ) -> list[Tensor]:
         """Returns the masks to begin with, one a weight, of the weight's shape.
 
@@ -135,38 +136,56 @@ class Algorithm(schedules.Serializable):
             step: int64 scalar; a density schedule's place, and part of the seed.
             densities: what each weight is to end at; shared out among `weights` if None.
             priors: of each weight the scores of `init`, of its shape, or None.
+            places: of these weights among all that are managed, a part of their seeds; None if
+                they are all.
         """
         priors = priors or [None] * len(weights)
         states = [
             WeightState(weight, prior=prior) for weight, prior in zip(weights, priors, strict=True)
         ]
-        return self._each(self._initial, states, tf.cast(step, tf.int64), densities)
+        return self._each(self._initial, states, tf.cast(step, tf.int64), densities, places)
 
     def next_masks(
         self,
         states: Sequence[WeightState],
         step: Tensor,
         densities: Sequence[float] | None = None,
+        places: Sequence[int] | None = None,
     ) -> list[Tensor]:
         """Returns the masks after `step` (int64 scalar), one a weight; see `initial_masks`."""
-        return self._each(self._next, states, step, densities)
+        return self._each(self._next, states, step, densities, places)
 
-    def draw_candidates(self, active: Sequence[Tensor], step: Tensor | int) -> list[Tensor]:
+    def draw_candidates(
+        self,
+        active: Sequence[Tensor],
+        step: Tensor | int,
+        places: Sequence[int] | None = None,
+    ) -> list[Tensor]:
         """Returns which entries may be grown at the update after `step`: `candidates` of each row.
 
         Args:
             active: masks, one a weight.
             step: int64 scalar, a part of the seed.
+            places: see `initial_masks`.
         """
         states = [WeightState(mask, mask) for mask in active]
-        return self._each(self._candidates, states, tf.cast(step, tf.int64), [1.0] * len(states))
+        shares = [1.0] * len(states)
+        return self._each(self._candidates, states, tf.cast(step, tf.int64), shares, places)
 
     def _candidates(self, state: WeightState, _: float, step: Tensor, seed: Tensor) -> Tensor:
         n = tf.fill([state.mask.shape[0]], self.candidates)
-        return self._in_blocks(self.candidates_of, state, n, step, masks.fork(seed, 8))
+        return self._in_blocks(self.candidates_of, state, n, step, seed)
 
     def candidates_of(self, state: WeightState, n: Tensor, step: Tensor, seed: Tensor) -> Tensor:
-        """Returns `n` inactive entries of each row, (rows,), drawn at random, as a mask."""
+        """Returns `n` inactive entries of each row, (rows,), drawn at random, as a mask.
+
+        Args:
+            state: with the mask, (rows, width).
+            n: int32 (rows,); all are drawn where there are no more.
+            step: int64 scalar.
+            seed: as `update` has for the same weight and step.
+        """
+        seed = masks.fork(seed, 8)
         scores = masks.random_scores(tuple(state.mask.shape), seed)
         return masks.grow_highest(state.mask, scores, n, masks.fork(seed, 1)) & ~state.mask
 
@@ -227,6 +246,7 @@ class Algorithm(schedules.Serializable):
         states: Sequence[WeightState],
         step: Tensor,
         densities: Sequence[float] | None,
+        places: Sequence[int] | None = None,
     ) -> list[Tensor]:
         """Calls `fn` with each weight's flat state; with all of them joined for a global budget."""
         shapes = [tuple(state.weight.shape) for state in states]
@@ -239,7 +259,9 @@ class Algorithm(schedules.Serializable):
         else:
             parts = [
                 fn(state, share, step, masks.fold_seed(self.seed, step, place))
-                for place, (state, share) in enumerate(zip(flat, shares, strict=True))
+                for place, state, share in zip(
+                    range(len(flat)) if places is None else places, flat, shares, strict=True
+                )
             ]
         return [
             _unrows(mask, shape) if in_rows else tf.reshape(mask, shape)

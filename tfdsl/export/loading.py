@@ -13,6 +13,7 @@ from tfdsl import copying
 from tfdsl.export import folder, light_gcn, packing
 from tfdsl.layers.masking import mask_of
 from tfdsl.layers.mlp import PrunableMLP, mlp_of
+from tfdsl.layers.packed_table import is_growth, table_of
 
 
 def load_packed(
@@ -99,6 +100,8 @@ def _check_complete(path: Any, model: keras.Model, entries: list[dict[str, Any]]
     for place, weight in enumerate(model.weights):
         # Numbers that are no counters: learned, whether trained on or frozen now.
         is_learned = keras.backend.is_float_dtype(weight.dtype) and len(weight.shape) > 0
+        if is_growth(weight):
+            continue
         if is_learned and place not in there and id(weight) not in masks:
             raise ValueError(
                 f"The export {path} does not hold the weight {weight.path!r}, which inference does "
@@ -107,6 +110,10 @@ def _check_complete(path: Any, model: keras.Model, entries: list[dict[str, Any]]
 
 
 def _assign(weight: keras.Variable, value: np.ndarray, mask: np.ndarray, path: str) -> None:
+    table = table_of(weight)
+    if table is not None:
+        table.assign(value, mask)
+        return
     mlp = mlp_of(weight)
     if mlp is not None and value.shape != tuple(weight.shape):
         _prune(mlp, weight, value.shape)

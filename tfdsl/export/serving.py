@@ -12,12 +12,13 @@ from tfdsl import copying
 from tfdsl.export import light_gcn
 from tfdsl.export.weights import Weights
 from tfdsl.layers import PrunableMLP, SparseDense, SparseEmbedding
+from tfdsl.layers.packed_table import PackedTable
 from tfdsl.models import LightGCN
 
 Call = Callable[..., Any]
 
 
-def tables_of(model: keras.Model) -> list[keras.Variable]:
+def tables_of(model: keras.Model) -> list[keras.Variable | PackedTable]:
     """Returns the tables of a model's Embedding layers."""
     layers = copying.layers_inside(model)
     return [layer.embeddings for layer in layers if isinstance(layer, keras.layers.Embedding)]
@@ -57,7 +58,7 @@ def function_of(model: keras.Model, weights: Weights, signature: Any) -> Any:
 @contextlib.contextmanager
 def reading(model: keras.Model, weights: Weights) -> Iterator[None]:
     """While it lasts, the model computes with stored weights."""
-    with _Reading(weights), _serving_calls(model, weights):
+    with _Reading(weights), _serving_calls(model, weights), _stored_tables(model, weights):
         yield
 
 
@@ -70,7 +71,7 @@ class _Reading(keras.StatelessScope):
 
     def get_current_value(self, variable: keras.Variable) -> tf.Tensor | None:
         """Returns the stored weight's value; None for the variable's own while it is stored."""
-        return None if self._weights.is_making else self._weights.of(variable).value()
+        return self._weights.value_of(variable)
 
     def add_update(self, update: tuple[keras.Variable, Any]) -> None:
         """Refuses."""
@@ -114,6 +115,7 @@ def _mlp(layer: PrunableMLP, weights: Weights) -> Call:
 # By the method that is replaced, so that a subclass with a call of its own keeps it.
 _CALLS: dict[Any, Callable[[Any, Weights], Call]] = {
     keras.layers.Embedding.call: _embedding,
+    SparseEmbedding.call: _embedding,
     SparseDense.call: _dense,
     PrunableMLP.call: _mlp,
     LightGCN.call: light_gcn.call,
@@ -136,6 +138,19 @@ def _serving_calls(model: keras.Model, weights: Weights) -> Iterator[None]:
     finally:
         for layer, _ in layers:
             object.__delattr__(layer, "call")
+
+
+@contextlib.contextmanager
+def _stored_tables(model: keras.Model, weights: Weights) -> Iterator[None]:
+    """While it lasts, the whole of a packed table is what is stored of it."""
+    tables = [table for table in tables_of(model) if isinstance(table, PackedTable)]
+    for table in tables:
+        table.stored = lambda table=table: weights.value_of(table)
+    try:
+        yield
+    finally:
+        for table in tables:
+            table.stored = None
 
 
 def _is_of_keras(layer: Any) -> bool:

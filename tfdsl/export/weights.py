@@ -13,6 +13,7 @@ from tfdsl.export import packing, stored
 from tfdsl.export.at_load import Unpacked
 from tfdsl.layers.masking import mask_of
 from tfdsl.layers.mlp import mlp_of
+from tfdsl.layers.packed_table import is_growth, table_of
 
 T = TypeVar("T")
 STORAGES = ("dense", "packed")
@@ -71,7 +72,12 @@ class Weights:
         self.storage, self._values, self._kernels = storage, values, kernels
         self._unpack = unpack
         self._tables = {id(table) for table in tables}
-        self._places = {id(weight): place for place, weight in enumerate(model.weights)}
+        # A packed table's place is that of its values.
+        self._places = {
+            id(table_of(weight) or weight): place
+            for place, weight in enumerate(model.weights)
+            if not is_growth(weight)
+        }
         self.model_name = type(model).__name__
         self._made: dict[int, Any] = {}
         self.is_making = False  # whether variables have their own values just now
@@ -83,6 +89,10 @@ class Weights:
     def of(self, weight: keras.Variable) -> stored.Stored | Unpacked:
         """Returns the stored form of a weight."""
         return self.once(weight, lambda: self._add(weight))
+
+    def value_of(self, weight: keras.Variable) -> tf.Tensor | None:
+        """Returns the value of a weight's stored form; None while it is stored."""
+        return None if self.is_making else self.of(weight).value()
 
     def keep_state(self, layer: keras.layers.Layer) -> None:
         """Stores a layer's weights that inference does not read, for whoever loads the model."""

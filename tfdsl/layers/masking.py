@@ -11,6 +11,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfdsl.layers.packed_table import PackedTable
+
 
 class Masked(keras.constraints.Constraint):
     """Sets a weight to zero off its mask, after the weight's own constraint if it had one.
@@ -90,7 +92,9 @@ def add_mask(layer: keras.layers.Layer, weight: keras.Variable) -> keras.Variabl
     return mask
 
 
-def mask_of(weight: keras.Variable) -> keras.Variable | None:
-    """Returns the mask of a weight, or None where it has none."""
+def mask_of(weight: keras.Variable | PackedTable) -> keras.Variable | None:
+    """Returns the mask of a weight, or None where it has none; of a packed table one to read."""
+    if isinstance(weight, PackedTable):
+        return weight.mask
     constraint = getattr(weight, "constraint", None)
     return constraint.mask if isinstance(constraint, Masked) else None

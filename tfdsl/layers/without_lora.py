@@ -11,6 +11,7 @@ class WithoutLora:
     """
 
     name: str
+    built: bool
     lora_rank: int | None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -40,6 +40,10 @@ class LightGCN(RankingModel):
         layers: number of propagations, 0 for matrix factorisation.
         regularization: r in the loss r / 2 * (squared norms of the batch's rows of E) / batch.
         gather: dtype of rows while they are propagated, "float32" or "bfloat16".
+        storage: of the table, "dense" or "packed", see `SparseEmbedding`; so are `density` and
+            `candidates`. What is propagated is whole either way.
+        density: share of active entries of a packed table.
+        candidates: how many entries of each row of a packed table may be grown next.
         seed: seed of the initial table.
 
     Raises:
@@ -66,6 +70,9 @@ class LightGCN(RankingModel):
         layers: int = 3,
         regularization: float = 1e-4,
         gather: str = "float32",
+        storage: str = "dense",
+        density: float | None = None,
+        candidates: int = 8,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -95,6 +102,9 @@ class LightGCN(RankingModel):
             self.n_users + self.n_items,
             self.width,
             embeddings_initializer=keras.initializers.GlorotUniform(seed=self.seed),
+            storage=storage,
+            density=density,
+            candidates=candidates,
             dtype=dtype,
             name="nodes",
         )
@@ -178,6 +188,9 @@ class LightGCN(RankingModel):
             "layers": self.n_layers,
             "regularization": self.regularization,
             "gather": self.gather,
+            "storage": self.nodes.storage,
+            "density": self.nodes.density,
+            "candidates": self.nodes.candidates,
             "seed": self.seed,
         }
 

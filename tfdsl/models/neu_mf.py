@@ -10,6 +10,7 @@ from keras import ops
 
 from tfdsl import checks, gradients
 from tfdsl.layers import SparseEmbedding
+from tfdsl.layers.packed_table import PackedTable
 from tfdsl.models import philox
 from tfdsl.models.ranking import RankingModel, check_ids, check_pairs
 
@@ -34,7 +35,11 @@ class NeuMF(RankingModel):
         dropout: share of each MLP layer's input that is dropped in training.
         regularization: r in the loss r / 2 * (squared norms of a pair's four embeddings), mean of
             all pairs of the batch.
-        sparse: whose tables have masks: "gmf", "mlp" (as in the published DSL), or both.
+        sparse: whose tables are sparse: "gmf", "mlp" (as in the published DSL), or both.
+        storage: of those, "dense" or "packed", see `SparseEmbedding`; so are `density` and
+            `candidates`.
+        density: share of active entries of packed tables.
+        candidates: how many entries of each row of packed tables may be grown next.
         seed: seed of initial weights and dropout.
 
     Raises:
@@ -51,6 +56,9 @@ class NeuMF(RankingModel):
         dropout: float = 0.2,
         regularization: float = 0.0,
         sparse: tuple[str, ...] = ("mlp",),
+        storage: str = "dense",
+        density: float | None = None,
+        candidates: int = 8,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -63,6 +71,7 @@ class NeuMF(RankingModel):
         self.dropout = checks.number("dropout", dropout, "[0, 1)")
         self.regularization = checks.number("regularization", regularization, "[0, inf)")
         self.sparse = checks.choices("sparse", sparse, PARTS)
+        self.storage, self.density, self.candidates = storage, density, candidates
         self.seed = checks.seed(seed)
         self.batches = self.add_weight(
             shape=(), initializer="zeros", dtype="int64", trainable=False, name="batches"
@@ -83,11 +92,16 @@ class NeuMF(RankingModel):
         self.built = True
 
     def _table(self, name: str, n: int, width: int, place: int) -> keras.layers.Embedding:
-        kind = SparseEmbedding if name[:3] in self.sparse else keras.layers.Embedding
+        kind, kwargs = keras.layers.Embedding, {}
+        if name[:3] in self.sparse:
+            kind, kwargs = SparseEmbedding, self._how_sparse()
         initializer = keras.initializers.RandomNormal(stddev=0.01, seed=self.seed + place)
-        layer = kind(n, width, embeddings_initializer=initializer, name=name)
+        layer = kind(n, width, embeddings_initializer=initializer, name=name, **kwargs)
         layer.build()
         return layer
+
+    def _how_sparse(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("storage", "density", "candidates")}
 
     def _dense(
         self, units: int, width: int, name: str, activation: str | None, place: int
@@ -167,7 +181,7 @@ class NeuMF(RankingModel):
         """Returns the constructor's arguments."""
         names = ("n_users", "n_items", "factors", "mlp_factors", "hidden", "dropout")
         own = {name: getattr(self, name) for name in (*names, "regularization", "sparse", "seed")}
-        return super().get_config() | own
+        return super().get_config() | own | self._how_sparse()
 
 
 def _rows(layer: keras.layers.Embedding, at: Any) -> Any:
@@ -176,5 +190,9 @@ def _rows(layer: keras.layers.Embedding, at: Any) -> Any:
     Dense also because Keras squares the parts of `tf.IndexedSlices` one by one, which makes Adam's
     second moment of a row that a batch has many times too small.
     """
-    rows = gradients.take_rows(layer.embeddings.value, ops.cast(at, "int32"))
+    at, table = ops.cast(at, "int32"), layer.embeddings
+    if isinstance(table, PackedTable):
+        rows = table.rows(at, gradients.take_rows)
+    else:
+        rows = gradients.take_rows(table.value, at)
     return ops.cast(rows, layer.compute_dtype)

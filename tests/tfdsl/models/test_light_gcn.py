@@ -152,6 +152,32 @@ def test_a_saved_model_has_its_graph_and_goes_on(tmp_path):
     np.testing.assert_array_equal(again.nodes.embeddings, model.nodes.embeddings)
 
 
+def test_a_packed_table_trains_as_one_with_a_mask(tmp_path):
+    models = []
+    for how in ({}, {"storage": "packed", "density": 0.25, "candidates": 3}):
+        model = LightGCN(GRAPH, width=8, **how)
+        algorithm = tfdsl.DSL(
+            0.25,
+            granularity="row",
+            candidates=3,
+            optimizer_state="reset",
+            grow="accumulated_gradient",
+            update_interval=5,
+            total_steps=40,
+        )
+        optimizer = tfdsl.SparseOptimizer(keras.optimizers.Adam(0.05), algorithm)
+        model.compile(optimizer, loss=BPRLoss())
+        model.sampler = TripleSampler(GRAPH, 32, seed=2)
+        model.fit(tf.data.Dataset.range(20).batch(10), verbose=0)
+        models.append(model)
+    dense, packed = models
+    np.testing.assert_array_equal(mask_of(packed.nodes.embeddings), mask_of(dense.nodes.embeddings))
+    np.testing.assert_allclose(packed.nodes.embeddings, dense.nodes.embeddings, atol=1e-6)
+    packed.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.scorer()(USERS), packed.scorer()(USERS))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -14,10 +14,10 @@ USERS = np.arange(30)
 ITEMS = np.tile(np.arange(20), (30, 1))
 
 
-def trained(steps=60, xla=False, **arguments):
+def trained(steps=60, xla=False, algorithm=None, **arguments):
     keras.utils.set_random_seed(1)
     model = NeuMF(30, 20, **arguments)
-    algorithm = tfdsl.DSL(0.25, update_interval=5, total_steps=steps)
+    algorithm = algorithm or tfdsl.DSL(0.25, update_interval=5, total_steps=steps)
     model.compile(
         tfdsl.SparseOptimizer(keras.optimizers.Adam(0.02), algorithm),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
@@ -132,6 +132,28 @@ def test_a_saved_model_goes_on_with_the_same_bits(tmp_path):
         one.fit(tf.data.Dataset.range(60, 70), verbose=0)
     for ours, theirs in zip(again.weights, model.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_packed_tables_train_as_those_with_masks():
+    algorithm = tfdsl.DSL(
+        0.25,
+        granularity="row",
+        candidates=3,
+        optimizer_state="reset",
+        grow="accumulated_gradient",
+        update_interval=5,
+        total_steps=60,
+    )
+    packed = {"storage": "packed", "density": 0.25, "candidates": 3}
+    ours, theirs = (
+        trained(20, algorithm=algorithm, hidden=(8,), regularization=1e-3, **how)
+        for how in ({}, packed)
+    )
+    for name in ("mlp_user", "mlp_item"):
+        one, other = (getattr(model, name).embeddings for model in (ours, theirs))
+        np.testing.assert_array_equal(mask_of(other), mask_of(one))
+        np.testing.assert_allclose(other, one, atol=1e-6)
+    np.testing.assert_allclose(theirs.scorer()(USERS), ours.scorer()(USERS), atol=1e-5)
 
 
 @pytest.mark.parametrize(

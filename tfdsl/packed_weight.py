@@ -1,0 +1,283 @@
+"""One packed table with all that belongs to it, and how its rows change places."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfdsl import masks, row_blocks, row_masks
+from tfdsl.algorithms import Algorithm, WeightState
+from tfdsl.layers.packed_table import (
+    PackedMask,
+    PackedTable,
+    mask_from,
+    ranked_columns,
+    spread,
+)
+from tfdsl.slots import AVERAGE, Slot
+
+Tensor: TypeAlias = tf.Tensor
+
+
+class PackedWeight:
+    """One packed table that the algorithm manages.
+
+    Its rows are unpacked a block at a time, the algorithm decides as it would on a whole table, and
+    what it grows takes the places of what it drops.
+
+    Args:
+        algorithm: decides.
+        table: the table.
+        density: that the algorithm has for it.
+        place: of the table among all the algorithm manages, a part of the seed.
+        slots: the inner optimizer's, of the table's values.
+        add_slot: makes a variable of a shape, by the table, name, dtype and shape.
+
+    Raises:
+        ValueError: the algorithm is none that a packed table can have.
+    """
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        table: PackedTable,
+        density: float,
+        place: int,
+        slots: Sequence[Slot],
+        add_slot: Callable[..., keras.Variable],
+    ) -> None:
+        _check(algorithm, table, density)
+        self.weight, self.density, self._place = table, density, place
+        self._algorithm = algorithm
+        shape = tuple(table.values.shape)
+        self.slots = [slot for slot in slots if tuple(slot.variable.shape) == shape]
+        n_bytes = -(-table.width // 8)
+        self._ever = add_slot(table, "ever_active", "uint8", (shape[0], n_bytes))
+        self._first_masks = tf.function(algorithm.initial_masks, jit_compile=True, autograph=False)
+
+    # ---- what it shares with a weight that has a mask ----------------------------------------
+
+    @property
+    def watched(self) -> keras.Variable:
+        """What has the gradients that growth looks at."""
+        return self.weight.growth
+
+    @property
+    def accumulated(self) -> keras.Variable:
+        """Where those are added up."""
+        return self.weight.growth
+
+    @property
+    def mask(self) -> PackedMask:
+        """Which entries are active."""
+        return self.weight.mask
+
+    @property
+    def ever_active(self) -> "EverActive":
+        """Which entries were ever active."""
+        return EverActive(self._ever, self.weight.width)
+
+    @property
+    def has_past(self) -> bool:
+        """Whether there was a mask before."""
+        return bool(tf.reduce_any(self._ever.value > 0))
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether the variables have values."""
+        return bool(self.weight.values.value.is_initialized())
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no mask was chosen for it, and nothing learned."""
+        return self.weight.is_new()
+
+    def make_mask(self, prior: Tensor | None, step: Tensor) -> None:
+        """Makes the first mask, in the host's memory: the table is whole on the way.
+
+        Args:
+            prior: scores of entries, of the table's shape, where there are some.
+            step: int64 scalar.
+        """
+        with tf.device("CPU:0"):
+            (mask,) = self._first_masks(
+                [self.weight.initial()],
+                tf.identity(step),
+                densities=[self.density],
+                priors=[None if prior is None else tf.identity(prior)],
+                places=[self._place],
+            )
+            self.weight.begin_with(mask)
+
+    def begin(self) -> None:
+        """Begins with the mask as it is."""
+        self._ever.assign(_with(self._ever.value, self.weight.mask.value))
+
+    def draw_candidates(self, step: Tensor) -> None:
+        """Draws which entries may be grown next, where none are drawn yet.
+
+        Args:
+            step: int64 scalar, number of optimizer steps done.
+        """
+        table = self.weight
+        has_some = tf.reduce_any(table.candidate_columns < table.width)
+        if self._algorithm.candidates is not None and not bool(has_some):
+            active = table.active_columns
+            table.set_columns(active, self._drawn(active, step))
+
+    def forget(self) -> None:
+        """Forgets what was ever active, and the candidates."""
+        self._ever.assign(tf.zeros_like(self._ever.value))
+        self.weight.set_columns(self.weight.active_columns)
+
+    def mask_averages(self) -> None:
+        """Nothing: all that is averaged is active."""
+
+    def update(self, gradient: Tensor | None, step: Tensor) -> None:
+        """Drops and grows.
+
+        Args:
+            gradient: of the candidates, (rows, candidates); None where growth asks for none.
+            step: int64 scalar, number of optimizer steps done.
+        """
+        table = self.weight
+        if gradient is None:
+            gradient = tf.zeros_like(table.growth.value)
+        active, candidates, is_new, ever = self._next(
+            table.values.value,
+            table.active_columns,
+            table.candidate_columns,
+            gradient,
+            self._ever.value,
+            step,
+        )
+        table.set_columns(active, candidates)
+        self._ever.assign(ever)
+        table.values.assign(_renewed(table.values.value, is_new, 0))
+        for slot in self.slots:
+            if slot.is_moment or slot.name == AVERAGE:
+                first = slot.initial() if slot.is_moment else 0
+                slot.variable.assign(_renewed(slot.variable.value, is_new, first))
+
+    # ---- block by block ----------------------------------------------------------------------
+
+    def _seed(self, step: Tensor) -> Tensor:
+        return masks.fold_seed(self._algorithm.seed, step, self._place)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def _drawn(self, active: Tensor, step: Tensor) -> Tensor:
+        def of_block(parts: Sequence[Tensor], seed: Tensor) -> Tensor:
+            return self._draw(mask_from(parts[0], self.weight.width), step, seed)
+
+        made: Tensor = row_blocks.apply(of_block, [active], self._seed(step), tf.int32)
+        return made
+
+    def _draw(self, mask: Tensor, step: Tensor, seed: Tensor) -> Tensor:
+        n = tf.fill([mask.shape[0]], self.weight.candidates)
+        drawn = self._algorithm.candidates_of(WeightState(mask, mask), n, step, seed)
+        return ranked_columns(drawn, self.weight.candidates)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def _next(self, *arguments: Tensor) -> tuple[Tensor, ...]:
+        """Returns columns of active entries and candidates, which places are new, ever active."""
+        *parts, step = arguments
+        width = self.weight.width
+
+        def of_block(parts: Sequence[Tensor], seed: Tensor) -> tuple[Tensor, ...]:
+            values, active, candidates, gradient, ever = parts
+            mask = mask_from(active, width)
+            state = WeightState(
+                weight=spread(values, active, width),
+                mask=mask,
+                ever_active=_bits(ever, width),
+                gradient=spread(gradient, candidates, width),
+                candidates=mask_from(candidates, width),
+            )
+            budget = row_masks.count(mask)
+            new = self._algorithm.update(state, budget, step, seed)
+            # As many grow as are dropped: the n-th of those takes the place of the n-th of these.
+            is_dropped = _at(~new, active)
+            n_dropped = tf.cumsum(tf.cast(is_dropped, tf.int32), axis=1)
+            grown = ranked_columns(new & ~mask, min(candidates.shape[1], active.shape[1]))
+            for place in range(grown.shape[1]):
+                takes = is_dropped & (n_dropped == place + 1)
+                active = tf.where(takes, grown[:, place, None], active)
+            return active, self._draw(new, step, seed), is_dropped, _with(ever, new)
+
+        dtypes = (tf.int32, tf.int32, tf.bool, tf.uint8)
+        made: tuple[Tensor, ...] = row_blocks.apply(of_block, parts, self._seed(step), dtypes)
+        return made
+
+
+class EverActive:
+    """Which entries of a packed table were ever active; a bit each."""
+
+    def __init__(self, bits: keras.Variable, width: int) -> None:
+        self._variable, self._width = bits, width
+
+    @property
+    def value(self) -> Tensor:
+        """The entries as a mask, (rows, width)."""
+        return _bits(self._variable.value, self._width)
+
+    def numpy(self) -> np.ndarray:
+        """Returns the mask."""
+        mask: np.ndarray = self.value.numpy()
+        return mask
+
+
+def _check(algorithm: Algorithm, table: PackedTable, density: float) -> None:
+    if algorithm.granularity != "row" or algorithm.init == "bernoulli":
+        raise ValueError(
+            f"The rows of the packed table {table.path!r} have as many active entries as each "
+            f"other: its algorithm must have granularity='row', and an exact init; received "
+            f"granularity={algorithm.granularity!r}, init={algorithm.init!r}."
+        )
+    if density != table.density:
+        raise ValueError(
+            f"The packed table {table.path!r} is of density {table.density}; the algorithm's for "
+            f"it is {density}. Give both the same density."
+        )
+    if algorithm.updates is not None and algorithm.candidates != table.candidates:
+        raise ValueError(
+            f"The packed table {table.path!r} has {table.candidates} candidates a row; its "
+            f"algorithm must grow among as many, or never change its masks: received candidates="
+            f"{algorithm.candidates}."
+        )
+    unknown = algorithm.signals & {"momentum"} or getattr(algorithm, "drop", None) == "taylor"
+    if unknown or algorithm.optimizer_state == "keep":
+        raise ValueError(
+            f"Of what is not active a packed table knows its candidates' gradients alone: use "
+            f"drop='magnitude', another grow than 'momentum', and optimizer_state='reset' or "
+            f"'mask'; received {algorithm!r}."
+        )
+
+
+def _at(mask: Tensor, columns: Tensor) -> Tensor:
+    """Returns the entries of a mask at columns; false at the width."""
+    width = mask.shape[1]
+    found = tf.gather(mask, tf.minimum(columns, width - 1), batch_dims=1)
+    return found & (columns < width)
+
+
+def _renewed(values: Tensor, is_new: Tensor, first: Any) -> Tensor:
+    return tf.where(is_new, tf.cast(first, values.dtype), values)
+
+
+def _bits(packed: Tensor, width: int) -> Tensor:
+    """Returns the first bits of each row of bytes, lowest first, as booleans (rows, width)."""
+    powers = tf.constant([1 << bit for bit in range(8)], tf.uint8)
+    bits = tf.bitwise.bitwise_and(packed[:, :, None], powers) > 0
+    return tf.reshape(bits, [packed.shape[0], -1])[:, :width]
+
+
+def _with(packed: Tensor, mask: Tensor) -> Tensor:
+    """Returns rows of bits with those of a mask (rows, width) set too."""
+    width = mask.shape[1]
+    padded = tf.pad(mask, [[0, 0], [0, -width % 8]])
+    powers = tf.constant([1 << bit for bit in range(8)], tf.int32)
+    octets = tf.reshape(tf.cast(padded, tf.int32), [mask.shape[0], -1, 8])
+    added = tf.cast(tf.reduce_sum(octets * powers, axis=2), tf.uint8)
+    return tf.bitwise.bitwise_or(packed, added)
