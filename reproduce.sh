@@ -38,8 +38,8 @@ Flags of table, and of all but for protocol, quirks and algorithms:
   --seeds=N              run everything with the seeds 0 to N - 1 (1; amgp-* and parts-*: 3)
   --costs                multvae-*, lightgcn-*, neumf-*: also time, memory, FLOPs (all: always)
   --jobs=N               runs at once (1; all: 8 on a GPU, else 2): a GPU has room for several
-  --device=gpu|cpu       of all: what to run on; on a CPU only the tables that suit one
-  --dry_run              of all: list the runs, and about how long each takes
+  --device=gpu|cpu       what to run on; all: on a CPU only the tables that suit one
+  --dry_run              list the runs that are missing, and about how long each takes
 
 The first call installs the versions of constraints.txt into .venv beside this script (minutes,
 2.5 GB; more with a GPU), and again only when that, setup.cfg, pyproject.toml or the Python version

@@ -2,19 +2,34 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import tfdsl
 from pipelines.protocols import PublishedDSL
 from tfdsl import checks, schedules
 from tfdsl.algorithms import criteria
 from tfdsl.algorithms.base import GRANULARITIES, INITS
+from tfdsl.csr import CSRMatrix
+from tfdsl.layers.sparse_embedding import STORAGES
 
 if TYPE_CHECKING:
     from pipelines.config import RunConfig
 
-# From the run and its number of steps to what SparseOptimizer takes.
-Make: TypeAlias = Callable[["RunConfig", int], Any]
+
+class Training(NamedTuple):
+    """What algorithms are told of a training.
+
+    Attributes:
+        steps: how long it is.
+        interactions: what is trained on, CSR [users, items]; None of a model without.
+    """
+
+    steps: int
+    interactions: CSRMatrix | None = None
+
+
+# From the run and its training to what SparseOptimizer takes.
+Make: TypeAlias = Callable[["RunConfig", Training], Any]
 
 
 def _shared(config: "RunConfig") -> dict[str, Any]:
@@ -27,24 +42,34 @@ def _shared(config: "RunConfig") -> dict[str, Any]:
     }
 
 
-def _scheduled(config: "RunConfig", total_steps: int) -> dict[str, Any]:
+def _scheduled(config: "RunConfig", training: Training) -> dict[str, Any]:
     interval = config.update_interval
-    return _shared(config) | {"update_interval": interval, "total_steps": total_steps}
+    return _shared(config) | {"update_interval": interval, "total_steps": training.steps}
 
 
-def _dynamic(config: "RunConfig", total_steps: int) -> dict[str, Any]:
+def _dynamic(config: "RunConfig", training: Training) -> dict[str, Any]:
     given: dict[str, Any] = dict(config.algorithm_settings)
+    given.pop("storage", None)
+    if given.get("init") == "spectral":
+        given["init"] = tfdsl.Spectral(training.interactions, seed=config.seed)
     annealing = ANNEALING.get(given.pop("annealing", ""))
     if annealing:
-        given["update_ratio"] = annealing(given.get("update_ratio", 0.5), total_steps)
+        given["update_ratio"] = annealing(given.get("update_ratio", 0.5), training.steps)
     if "update_share" in given:
-        given["update_end"] = max(round(given.pop("update_share") * total_steps), 1)
-    return _scheduled(config, total_steps) | given
+        given["update_end"] = max(round(given.pop("update_share") * training.steps), 1)
+    return _scheduled(config, training) | given
 
 
-def _dsl(config: "RunConfig", total_steps: int) -> tfdsl.DSL:
+def _dsl(config: "RunConfig", training: Training) -> tfdsl.DSL:
     published = "shrinking_budget" in config.quirks
-    return (PublishedDSL if published else tfdsl.DSL)(**_dynamic(config, total_steps))
+    return (PublishedDSL if published else tfdsl.DSL)(**_dynamic(config, training))
+
+
+def _spectral(config: "RunConfig", training: Training) -> tfdsl.SpectralDSL:
+    arguments = _dynamic(config, training)
+    if "init" not in config.algorithm_settings:
+        arguments["init"] = tfdsl.Spectral(training.interactions, seed=config.seed)
+    return tfdsl.SpectralDSL(**arguments)
 
 
 def _neurons(config: "RunConfig") -> dict[str, Any]:
@@ -55,18 +80,18 @@ def _neurons(config: "RunConfig") -> dict[str, Any]:
     }
 
 
-def _amgp(config: "RunConfig", total_steps: int) -> tfdsl.AlternateGrowthPruning:
+def _amgp(config: "RunConfig", training: Training) -> tfdsl.AlternateGrowthPruning:
     names = ("cycles", "pruned_share", "final_share", "grow")
     return tfdsl.AlternateGrowthPruning(
         **_neurons(config),
         **{name: config.settings[name] for name in names},
-        total_steps=total_steps,
+        total_steps=training.steps,
         optimizer_state=config.optimizer_state,
     )
 
 
-def _prune_once(config: "RunConfig", total_steps: int) -> tfdsl.StructuredPruning:
-    return tfdsl.StructuredPruning(**_neurons(config), prune_step=max(total_steps // 2, 1))
+def _prune_once(config: "RunConfig", training: Training) -> tfdsl.StructuredPruning:
+    return tfdsl.StructuredPruning(**_neurons(config), prune_step=max(training.steps // 2, 1))
 
 
 # How an update ratio goes down from its first value; DSL's own is "cosine".
@@ -76,8 +101,9 @@ ANNEALING: dict[str, Callable[[float, int], schedules.Schedule]] = {
     "cosine": lambda first, steps: schedules.Cosine(first, 0.005, steps),
 }
 # What runs of the algorithms `DYNAMIC` can set, with an example each. What is not given is as the
-# algorithm has it. `update_share`: the share of all steps after which masks stay as they are.
-DYNAMIC = ("dsl", "set", "rigl")
+# algorithm has it. `update_share`: the share of all steps after which masks stay as they are;
+# `storage`: of sparse tables, see `tfdsl.layers.SparseEmbedding`.
+DYNAMIC = ("dsl", "set", "rigl", "spectral")
 ALGORITHM_SETTINGS: dict[str, Any] = {
     "drop": "magnitude",
     "grow": "gradient",
@@ -86,6 +112,8 @@ ALGORITHM_SETTINGS: dict[str, Any] = {
     "update_share": 1.0,
     "init": "exact",
     "granularity": "entry",
+    "candidates": 8,
+    "storage": "dense",
 }
 
 
@@ -106,12 +134,15 @@ def check_settings(algorithm: str, given: dict[str, Any]) -> None:
             checks.choice(name, value, ANNEALING)
         elif name in ("update_ratio", "update_share"):
             checks.number(name, value, "(0, 1]")
+        elif name == "candidates":
+            checks.count(name, value)
         else:
             known = {
                 "drop": criteria.DROP,
                 "grow": criteria.GROW,
-                "init": INITS,
+                "init": (*INITS, "spectral"),
                 "granularity": GRANULARITIES,
+                "storage": STORAGES,
             }
             checks.choice(name, value, known[name])
 
@@ -119,13 +150,14 @@ def check_settings(algorithm: str, given: dict[str, Any]) -> None:
 # Of masks on weights.
 MASKS: dict[str, Make] = {
     "dsl": _dsl,
-    "set": lambda config, steps: tfdsl.SET(**_dynamic(config, steps)),
-    "rigl": lambda config, steps: tfdsl.RigL(**_dynamic(config, steps)),
-    "static": lambda config, steps: tfdsl.StaticSparse(**_shared(config)),
-    "gradual": lambda config, steps: tfdsl.GradualMagnitude(**_scheduled(config, steps)),
-    "oneshot": lambda config, steps: tfdsl.OneShotMagnitude(
-        **_shared(config), prune_step=max(steps // 2, 1)
+    "set": lambda config, training: tfdsl.SET(**_dynamic(config, training)),
+    "rigl": lambda config, training: tfdsl.RigL(**_dynamic(config, training)),
+    "static": lambda config, training: tfdsl.StaticSparse(**_shared(config)),
+    "gradual": lambda config, training: tfdsl.GradualMagnitude(**_scheduled(config, training)),
+    "oneshot": lambda config, training: tfdsl.OneShotMagnitude(
+        **_shared(config), prune_step=max(training.steps // 2, 1)
     ),
+    "spectral": _spectral,
 }
 # Of whole neurons.
 NEURONS: dict[str, Make] = {"amgp": _amgp, "prune_once": _prune_once}

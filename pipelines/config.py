@@ -11,9 +11,19 @@ import keras
 
 import tfdsl
 from pipelines import protocols
-from pipelines.algorithms import ALGORITHMS, BASELINES, DENSE, MASKS, NEURONS, check_settings
+from pipelines.algorithms import (
+    ALGORITHM_SETTINGS,
+    ALGORITHMS,
+    BASELINES,
+    DENSE,
+    MASKS,
+    NEURONS,
+    Training,
+    check_settings,
+)
 from tfdsl import checks
 from tfdsl.algorithms.base import OPTIMIZER_STATES
+from tfdsl.csr import CSRMatrix
 from tfdsl.distributions import DISTRIBUTIONS
 
 # What runs of one model can set beside what all can, and what holds if they do not.
@@ -141,6 +151,17 @@ class RunConfig:
                 f"{self.algorithm!r} prunes neurons, which only dlrm can; {self.model} can be "
                 f"trained with {known}."
             )
+        is_spectral = "spectral" in (self.algorithm, self.algorithm_settings.get("init"))
+        if is_spectral and self.model == "dlrm":
+            raise ValueError(
+                "Spectral first masks are of users' interactions with items, which dlrm's clicks "
+                f"are not; received algorithm={self.algorithm!r}, {self.algorithm_settings}."
+            )
+        if "storage" in self.algorithm_settings and self.model not in ("lightgcn", "neumf"):
+            raise ValueError(
+                f"`storage` is of tables of users and items, which lightgcn and neumf have; "
+                f"received it for {self.model}."
+            )
         baseline = BASELINES.get(self.algorithm)
         if baseline and baseline.model != self.model:
             raise ValueError(
@@ -164,8 +185,19 @@ class RunConfig:
         """Returns the configuration as JSON takes it."""
         return dataclasses.asdict(self) | {"quirks": list(self.quirks)}
 
-    def optimizer(self, total_steps: int) -> keras.optimizers.Optimizer:
-        """Returns the run's optimizer for a training of `total_steps` steps."""
+    @property
+    def tables(self) -> dict[str, Any]:
+        """How sparse tables are stored, as `tfdsl.layers.SparseEmbedding` takes it."""
+        given = self.algorithm_settings
+        if given.get("storage", "dense") == "dense":
+            return {}
+        candidates = given.get("candidates", ALGORITHM_SETTINGS["candidates"])
+        return {"storage": "packed", "density": self.density, "candidates": candidates}
+
+    def optimizer(
+        self, total_steps: int, interactions: CSRMatrix | None = None
+    ) -> keras.optimizers.Optimizer:
+        """Returns the run's optimizer for a training of that many steps on those interactions."""
         rate = self.learning_rate
         if self.final_learning_rate is not None:
             share = self.final_learning_rate / rate
@@ -173,4 +205,5 @@ class RunConfig:
         inner = OPTIMIZERS[self.settings.get("optimizer", "adam")](rate)
         if self.algorithm in DENSE:
             return inner
-        return tfdsl.SparseOptimizer(inner, ALGORITHMS[self.algorithm](self, total_steps))
+        training = Training(total_steps, interactions)
+        return tfdsl.SparseOptimizer(inner, ALGORITHMS[self.algorithm](self, training))

@@ -89,17 +89,28 @@ def plan(budget: str, out: pathlib.Path, device: str, seeds: int | None) -> list
         if not suits or budget not in table.budgets:
             continue
         own = Options(budget, table.protocol, table.quirks, tuple(range(seeds or table.seeds)))
-        runs = folder_of(table.name, own, out) / "runs"
-        grid = table.grid(own)
-        missing = [config for config in grid if finished(config, runs) is None]
-        costs = [(config, _expected(config, known)) for config in missing]
-        planned.append(Planned(table, own, costs, len(grid) - len(missing)))
+        planned.append(_planned(table, own, out, known))
     if not planned:
         raise ValueError(
             f"No table for a {device} has the budget {budget!r}; ./reproduce.sh table NAME makes "
             "any on any device."
         )
     return planned
+
+
+def plan_table(table: Table, options: Options, out: pathlib.Path, device: str) -> Planned:
+    """Returns what is left to run of one table; see `plan`."""
+    return _planned(table, options, out, _seconds([RESULTS, out], device))
+
+
+def _planned(
+    table: Table, options: Options, out: pathlib.Path, known: dict[_Kind, list[float]]
+) -> Planned:
+    runs = folder_of(table.name, options, out) / "runs"
+    grid = table.grid(options)
+    missing = [config for config in grid if finished(config, runs) is None]
+    costs = [(config, _expected(config, known)) for config in missing]
+    return Planned(table, options, costs, len(grid) - len(missing))
 
 
 def make_all(

@@ -19,7 +19,7 @@ from absl import app, flags
 from pipelines import command_line
 from pipelines.command_line import say
 from pipelines.make import make_table
-from pipelines.make_all import DEVICES, make_all, plan
+from pipelines.make_all import DEVICES, make_all, plan, plan_table
 from pipelines.render import report
 from pipelines.tables import BUDGETS, TABLES, Options
 from tfdsl import checks
@@ -49,7 +49,7 @@ _DEVICE = flags.DEFINE_enum("device", None, DEVICES, "With all: what to run on (
 _COSTS = flags.DEFINE_bool(
     "costs", False, "Also measure step time, memory, FLOPs and bytes, a minute a row (all: always)."
 )
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "With all: list the runs and their cost.")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "List the runs and how long each takes.")
 
 
 def main(arguments: list[str]) -> None:
@@ -65,7 +65,11 @@ def main(arguments: list[str]) -> None:
                     f"--costs is of tables of densities; {name} is none. (amgp-* have theirs.)"
                 )
             options, out = _options(TABLES[name].seeds), pathlib.Path(_OUT.value)
-            jobs = _JOBS.value or 1
+            jobs, device = _JOBS.value or 1, _device()
+            if _DRY_RUN.value:
+                planned = plan_table(TABLES[name], options, out, device)
+                print("\n".join(planned.lines(jobs)))
+                return
             print(make_table(name, options, out, _DATA_DIR.value, jobs, costs=_COSTS.value))
         case ["all"]:
             _all(pathlib.Path(_OUT.value))

@@ -1,5 +1,6 @@
 """The code of docs/ runs, block after block, page by page."""
 
+import json
 import pathlib
 import re
 import subprocess
@@ -32,3 +33,24 @@ def _run(line):
     command = [pathlib.Path(sys.executable).parent / program, *arguments]
     process = subprocess.run(command, capture_output=True, text=True, check=True)
     assert process.stdout
+
+
+RESULTS = pathlib.Path(__file__).resolve().parent.parent / "results"
+
+
+def test_the_page_on_spectral_masks_says_what_was_measured():
+    page = (PAGES[0].parent / "spectral.md").read_text()
+    of = json.loads((RESULTS / "coordinate-overlap" / "figures.json").read_text())["results"]
+    test, drawn, random = (
+        [f"{found[kind]['mean']:.1f}" for found in (of["gowalla"], of["yelp2018"])]
+        for kind in ("spectral, test", "spectral, drawn", "random, test")
+    )
+    assert f"{test[0]} coordinates in common on Gowalla and {test[1]} on Yelp2018" in page
+    assert f"of pairs at random {drawn[0]} and {drawn[1]}" in " ".join(page.split())
+    assert {f"with random masks {mean} all of them" in page for mean in random} == {True}
+    seconds = [f"{found['seconds']:.1f}" for found in (of["gowalla"], of["yelp2018"])]
+    assert f"{seconds[0]} s on Gowalla and {seconds[1]} s on Yelp2018" in page
+    state = json.loads((RESULTS / "packed-state" / "two-cores.json").read_text())["results"]
+    for found in state.values():
+        assert f"{found['packed']['state_of_dense']:.3f} of a dense table" in page
+        assert f"a table with a mask takes {found['masked']['state_of_dense']:.2f}" in page

@@ -18,6 +18,7 @@ from tfdsl.algorithms import (
     GradualMagnitude,
     OneShotMagnitude,
     RigL,
+    SpectralDSL,
     StaticSparse,
     StructuredPruning,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "RigL",
     "SparseOptimizer",
     "Spectral",
+    "SpectralDSL",
     "StaticSparse",
     "StructuredPruning",
     "algorithms",

@@ -26,6 +26,7 @@ STYLES = {
     "gradual": "D-.",
     "oneshot": "x-.",
     "tfmot": "P:",
+    "spectral": "h-",
     "narrow": "*--",
 }
 

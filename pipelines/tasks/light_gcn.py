@@ -60,6 +60,7 @@ class LightGCNTask(RankingTask):
             regularization=settings["regularization"],
             gather=settings["gather"],
             seed=config.seed,
+            **config.tables,
         )
         return self.compiled(model, BPRLoss())
 

@@ -65,7 +65,7 @@ class MultVAETask(EpochTask):
             seed=config.seed,
         )
         model.build((config.batch_size, self.split.n_items))
-        optimizer = config.optimizer(self.steps_per_epoch * config.epochs)
+        optimizer = config.optimizer(self.steps_per_epoch * config.epochs, self.split.train)
         model.compile(optimizer, loss=MultinomialLikelihood(), jit_compile=True)
         optimizer.build(model.trainable_variables)
         return model

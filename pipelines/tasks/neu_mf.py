@@ -103,6 +103,7 @@ class NeuMFTask(RankingTask):
             dropout=settings["dropout"],
             regularization=settings["regularization"],
             seed=config.seed,
+            **config.tables,
         )
         if "fixed_negatives" in config.quirks:
             return self.compiled(model, PublishedLoss())

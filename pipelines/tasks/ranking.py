@@ -37,7 +37,7 @@ class RankingTask(EpochTask):
                 f"{train.nnz} interactions do not fill a batch of {config.batch_size}; use a "
                 "smaller one."
             )
-        self.config = config
+        self.config, self._train = config, train
         # At least every pair once, and a whole number of executions, however many steps that is.
         steps = train.nnz / config.batch_size
         executions = math.ceil(steps / MOST_AT_ONCE)
@@ -65,7 +65,8 @@ class RankingTask(EpochTask):
 
         With sampling "device" the compiled step draws its own triples, of many steps at once.
         """
-        optimizer = self.config.optimizer(self.steps_per_epoch * self.config.epochs)
+        steps = self.steps_per_epoch * self.config.epochs
+        optimizer = self.config.optimizer(steps, self._train)
         if self.on_device:
             model.sampler = self.sampler
             model.compile(optimizer, loss=loss, jit_compile=True)

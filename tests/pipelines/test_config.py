@@ -1,7 +1,9 @@
 import dataclasses
 
 import keras
+import numpy as np
 import pytest
+from scipy import sparse
 
 import tfdsl
 from pipelines.algorithms import DYNAMIC, MASKS, NEURONS
@@ -9,6 +11,7 @@ from pipelines.config import SETTINGS, RunConfig
 from pipelines.tasks import TASKS
 
 CONFIG = RunConfig(data="synthetic", model="multvae", algorithm="dsl", density=0.1)
+PAIRS = sparse.csr_array(np.eye(3, 4, dtype="f4"))
 
 
 def test_every_field_changes_the_key():
@@ -27,7 +30,7 @@ def test_every_field_changes_the_key():
 
 @pytest.mark.parametrize("name", MASKS)
 def test_every_algorithm_can_be_made(name):
-    optimizer = dataclasses.replace(CONFIG, algorithm=name).optimizer(total_steps=1000)
+    optimizer = dataclasses.replace(CONFIG, algorithm=name).optimizer(1000, PAIRS)
     assert isinstance(optimizer, tfdsl.SparseOptimizer)
     assert optimizer.algorithm.density.final == 0.1
 
@@ -37,9 +40,12 @@ def test_every_algorithm_can_be_made(name):
 def test_what_is_recorded_is_what_is_run(name, quirks):
     given = {"algorithm": name, "optimizer_state": "mask", "distribution": "erk", "seed": 7}
     config = dataclasses.replace(CONFIG, protocol="published", quirks=quirks, **given)
-    made = config.optimizer(total_steps=1000).algorithm
+    made = config.optimizer(1000, PAIRS).algorithm
     assert (made.optimizer_state, made.distribution, made.seed) == ("mask", "erk", 7)
-    assert made.init == ("bernoulli" if quirks else "exact")
+    if name == "spectral":
+        assert (made.init.interactions is PAIRS, made.init.seed) == (True, 7)
+    else:
+        assert made.init == ("bernoulli" if quirks else "exact")
 
 
 def test_every_model_has_settings_and_a_task():
@@ -66,15 +72,33 @@ def test_settings_of_the_algorithm_are_run():
 def test_the_update_ratio_goes_as_the_setting_says(algorithm, annealing, halfway):
     given = {"update_ratio": 0.3, "annealing": annealing}
     config = dataclasses.replace(CONFIG, algorithm=algorithm, algorithm_settings=given)
-    ratio = config.optimizer(1000).algorithm.ratio
+    ratio = config.optimizer(1000, PAIRS).algorithm.ratio
     assert [float(ratio(step)) for step in (0, 500)] == pytest.approx([0.3, halfway])
     assert (float(ratio(250)) == pytest.approx(0.22625)) == (annealing == "linear")
+
+
+def test_first_masks_and_storage_are_as_the_settings_say():
+    given = {"init": "spectral", "granularity": "row", "candidates": 4, "storage": "packed"}
+    config = RunConfig("gowalla", "lightgcn", "dsl", 0.1, algorithm_settings=given)
+    made = config.optimizer(1000, PAIRS).algorithm
+    assert made.init.interactions is PAIRS
+    assert (made.granularity, made.candidates) == ("row", 4)
+    assert config.tables == {"storage": "packed", "density": 0.1, "candidates": 4}
+    assert RunConfig("gowalla", "lightgcn", "dsl", 0.1).tables == {}
+    with pytest.raises(ValueError, match="which lightgcn and neumf have; received it for multvae"):
+        dataclasses.replace(CONFIG, algorithm_settings={"storage": "packed"})
+    with pytest.raises(ValueError, match="which dlrm's clicks are not"):
+        RunConfig("criteo", "dlrm", "spectral", 0.1)
 
 
 @pytest.mark.parametrize(
     ("algorithm", "given", "message"),
     [
-        ("static", {"grow": "random"}, "`algorithm_settings` are of dsl, set, rigl; .* 'static'"),
+        (
+            "static",
+            {"grow": "random"},
+            "are of dsl, set, rigl, spectral; .* 'static'",
+        ),
         ("dsl", {"growth": 1}, "`algorithm_settings` must be one of drop, .* received 'growth'"),
         ("dsl", {"grow": "best"}, "`grow` must be one of gradient, .* received 'best'"),
         ("dsl", {"annealing": "sine"}, "`annealing` must be one of constant.* received 'sine'"),

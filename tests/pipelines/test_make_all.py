@@ -55,6 +55,7 @@ def test_what_is_finished_is_not_run_and_says_how_long_others_take(tmp_path):
         *(f"  {config.key}: about 2 min" for config, _ in planned.missing),
     ]
     assert others[0].lines(2)[0].endswith(", 0 finished, time unknown with 2 at once")
+    assert make_all.plan_table(table, planned.options, tmp_path, "cpu") == planned
 
 
 def test_what_a_gpu_took_says_nothing_of_a_cpu(tmp_path):

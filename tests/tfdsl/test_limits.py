@@ -87,6 +87,21 @@ LIMITS = {
         },
     ),
     algorithms.DynamicSparse: ({"density": 0.5}, OF_DYNAMIC),
+    algorithms.SpectralDSL: (
+        {"density": 0.5, "interactions": GRAPH, "total_steps": 1000},
+        # Its rows are given up where "global" or a named init comes alone.
+        OF_DYNAMIC
+        | {
+            "interactions": ([GRAPH], [3, "train", GRAPH.toarray(), GRAPH.tocoo(), None]),
+            "init": ([None], ["exact", initial.Spectral()]),  # beside interactions
+            "density": ([1e-9, 1, 1.0], [*NO_SHARES, schedules.Linear(0.1, 0.5, end=9)]),
+            "distribution": (["uniform", "erk"], [*NO_NAMES, "global"]),
+            "granularity": (["row"], [*NO_NAMES, "entry"]),  # which candidates are of
+            "candidates": ([None, 1, 3], [v for v in NO_COUNTS if v is not None]),
+            "update_interval": optional(COUNTS),
+            "update_end": ([None, 100], [v for v in [*NO_COUNTS, 4] if v is not None]),
+        },
+    ),
     algorithms.StaticSparse: ({"density": 0.5}, OF_ALGORITHMS),
     algorithms.GradualMagnitude: (
         {"density": 0.5, "total_steps": 1000, "update_interval": 10},

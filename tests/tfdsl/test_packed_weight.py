@@ -63,7 +63,7 @@ def test_it_is_trained_as_with_a_mask(inner):
     "make",
     [
         slow(lambda: algorithm_of(grow="gradient")),
-        lambda: algorithm_of(grow="random_unfired", optimizer_state="mask"),
+        slow(lambda: algorithm_of(grow="random_unfired", optimizer_state="mask")),
         lambda: StaticSparse(DENSITY, granularity="row", init="magnitude", optimizer_state="mask"),
     ],
     ids=["gradient", "unfired", "static"],

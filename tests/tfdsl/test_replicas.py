@@ -134,6 +134,7 @@ def test_rows_of_tables_from_both_replicas_are_added_up():
         np.testing.assert_allclose(mine.numpy(), its.numpy(), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_packed_tables_have_the_rows_of_one_device():
     ids = np.random.default_rng(0).integers(0, 5, (48, 4))
 

@@ -5,6 +5,7 @@ from tfdsl.algorithms.criteria import WeightState
 from tfdsl.algorithms.dynamic import DSL, SET, DynamicSparse, RigL
 from tfdsl.algorithms.magnitude import GradualMagnitude, OneShotMagnitude
 from tfdsl.algorithms.neurons import AlternateGrowthPruning, NeuronPruning, StructuredPruning
+from tfdsl.algorithms.spectral import SpectralDSL
 from tfdsl.algorithms.static import StaticSparse
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "NeuronPruning",
     "OneShotMagnitude",
     "RigL",
+    "SpectralDSL",
     "StaticSparse",
     "StructuredPruning",
     "WeightState",

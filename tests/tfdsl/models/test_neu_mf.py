@@ -134,6 +134,7 @@ def test_a_saved_model_goes_on_with_the_same_bits(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_packed_tables_train_as_those_with_masks():
     algorithm = tfdsl.DSL(
         0.25,

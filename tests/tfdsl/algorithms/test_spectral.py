@@ -1,0 +1,61 @@
+"""SpectralDSL: what it does otherwise than DSL, and that it can be given otherwise."""
+
+import keras
+import numpy as np
+import pytest
+from scipy import sparse
+
+import tfdsl
+from tfdsl import DSL, Spectral, SpectralDSL
+from tfdsl.layers import mask_of
+
+# Three groups of users who like a group of items each.
+GROUPS = np.kron(np.eye(3), np.ones((8, 6)))
+PAIRS = sparse.csr_array(GROUPS * (np.random.default_rng(0).random(GROUPS.shape) < 0.8))
+
+
+def test_it_is_dsl_with_other_defaults():
+    algorithm = SpectralDSL(0.25, PAIRS, total_steps=1000, seed=3)
+    assert isinstance(algorithm, DSL)
+    assert (algorithm.granularity, algorithm.candidates) == ("row", 8)
+    assert (algorithm.grow, algorithm.optimizer_state) == ("accumulated_gradient", "reset")
+    assert algorithm.updates.interval == 5
+    assert float(algorithm.ratio(0)) == pytest.approx(0.3)
+    assert float(algorithm.ratio(1000)) == pytest.approx(0.005)
+    assert algorithm.init.interactions is PAIRS
+    assert algorithm.init.seed == 3
+
+
+def test_each_can_be_given():
+    init = Spectral(PAIRS, rotation="none")
+    algorithm = SpectralDSL(
+        0.25, init=init, total_steps=100, update_interval=7, grow="random", candidates=None
+    )
+    assert algorithm.init is init
+    assert (algorithm.updates.interval, algorithm.grow, algorithm.candidates) == (7, "random", None)
+    assert SpectralDSL(0.25, PAIRS, total_steps=100).updates.interval == 1
+
+
+def test_interactions_or_first_masks_are_needed_and_not_both():
+    with pytest.raises(ValueError, match="received None"):
+        SpectralDSL(0.25, total_steps=100)
+    with pytest.raises(ValueError, match="received both"):
+        SpectralDSL(0.25, PAIRS, init="exact", total_steps=100)
+
+
+@pytest.mark.parametrize("storage", ["dense", "packed"])
+def test_users_and_items_of_a_group_begin_in_the_same_places(storage, tmp_path):
+    how = {"storage": "packed", "density": 1 / 3} if storage == "packed" else {}
+    model = tfdsl.models.LightGCN(PAIRS, width=3, layers=1, **how)
+    algorithm = SpectralDSL(1 / 3, PAIRS, total_steps=100)
+    model.compile(tfdsl.SparseOptimizer("adam", algorithm), loss=tfdsl.models.BPRLoss())
+    model.optimizer.build(model.trainable_variables)
+    mask = mask_of(model.nodes.embeddings).numpy()
+    assert (mask.sum(axis=1) == 1).all()
+    users, items = mask[:24].argmax(axis=1), mask[24:].argmax(axis=1)
+    together = users[:, None] == items[None]
+    np.testing.assert_array_equal(together, GROUPS > 0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(mask_of(again.nodes.embeddings), mask)
+    assert again.optimizer.algorithm.get_config() == algorithm.get_config()

@@ -1,0 +1,84 @@
+"""What a constant budget does best with, by our own trials: DSL from spectral first masks."""
+
+from typing import Any
+
+import keras
+
+from tfdsl import checks, initial, schedules
+from tfdsl.algorithms.dynamic import DSL
+from tfdsl.csr import CSRMatrix
+
+
+@keras.saving.register_keras_serializable(package="tfdsl")
+class SpectralDSL(DSL):
+    """DSL that begins where users and items meet, grows by what many batches say, row by row.
+
+    What it has otherwise than `DSL`, each of which can be given:
+    - `init`: `Spectral(interactions)`, first masks by sparse spectral factors, so that a user and
+      an item that belong together have their few coordinates in common from the first step;
+    - `granularity`: "row", every user and item has the same budget;
+    - `grow`: "accumulated_gradient", what all batches since the last update say; and `candidates`,
+      8 of each row, so that tables can be packed (`SparseEmbedding(storage="packed")`);
+    - `update_ratio`: from 0.3, since the first masks are good already;
+    - `optimizer_state`: "reset", what has grown begins with moments of its own;
+    - `update_interval`: 200 updates in all.
+
+    Args:
+        density: share of active weights, in (0, 1].
+        interactions: CSR [users, items] of the training part; see `Spectral`.
+        total_steps: length of the training run in optimizer steps.
+        init: first masks, instead of those from `interactions`.
+        update_interval: optimizer steps between two updates; a 200th of `total_steps` if None.
+        **kwargs: as `DSL` takes them.
+
+    Raises:
+        ValueError: an argument outside its range, or neither `interactions` nor `init`.
+
+    Example:
+        model = tfdsl.models.LightGCN(interactions)  # scipy.sparse.csr_array [users, items]
+        model.compile(
+            tfdsl.SparseOptimizer(
+                keras.optimizers.Adam(1e-3, epsilon=1e-8),
+                tfdsl.SpectralDSL(0.2, interactions, total_steps=20_000),
+            ),
+            loss=tfdsl.models.BPRLoss(),
+            jit_compile=True,
+        )
+    """
+
+    def __init__(
+        self,
+        density: float | schedules.Schedule,
+        interactions: CSRMatrix | None = None,
+        *,
+        total_steps: int,
+        init: str | initial.InitialScores | None = None,
+        update_interval: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if init is None:
+            if interactions is None:
+                raise ValueError(
+                    "SpectralDSL makes its first masks from the interactions, a CSR matrix [users, "
+                    "items] of the training part; received None. Give them, or another `init`."
+                )
+            init = initial.Spectral(interactions, seed=kwargs.get("seed", 0))
+        elif interactions is not None:
+            raise ValueError("Give `interactions` or `init`; received both.")
+        checks.count("total_steps", total_steps)
+        if update_interval is None:
+            update_interval = max(total_steps // 200, 1)
+        own: dict[str, Any] = {
+            "granularity": "row",
+            "grow": "accumulated_gradient",
+            "candidates": 8,
+            "update_ratio": 0.3,
+            "optimizer_state": "reset",
+        }
+        super().__init__(
+            density,
+            init=init,
+            total_steps=total_steps,
+            update_interval=update_interval,
+            **(own | kwargs),
+        )
