@@ -54,3 +54,8 @@ def test_the_page_on_spectral_masks_says_what_was_measured():
     for found in state.values():
         assert f"{found['packed']['state_of_dense']:.3f} of a dense table" in page
         assert f"a table with a mask takes {found['masked']['state_of_dense']:.2f}" in page
+    towers, light_gcn = (state[kind]["packed"] for kind in ("towers", "lightgcn"))
+    assert f"trained in {towers['step_of_dense']:.2f} of the time of dense ones" in page
+    assert f"takes {light_gcn['step_of_dense']:.2f} of dense" in page
+    peaks = [f"{found['peak_of_dense']:.2f}" for found in (towers, light_gcn)]
+    assert f"{peaks[0]} and {peaks[1]} of dense" in page

@@ -1,6 +1,5 @@
 """All sparse weights of one optimizer: their first masks, what growth looks at, their new masks."""
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from tfdsl import gradients
 from tfdsl.algorithms import Algorithm
+from tfdsl.compiling import compiled
 from tfdsl.layers.masking import mask_of
 from tfdsl.layers.packed_table import PackedTable, is_growth, table_of
 from tfdsl.packed_weight import PackedWeight
@@ -78,11 +78,10 @@ class MaskUpdates:
         places = [self.weights.index(sparse) for sparse in self._masked]
         each = [sparse.density for sparse in self._masked]
         self._initial_masks, self._next_masks = (
-            _compiled(functools.partial(fn, densities=each, places=places))
+            compiled(fn, densities=each, places=places)
             for fn in (algorithm.initial_masks, algorithm.next_masks)
         )
-        draw = functools.partial(algorithm.draw_candidates, places=places)
-        self._draw_candidates = _compiled(draw)
+        self._draw_candidates = compiled(algorithm.draw_candidates, places=places)
         self.has_begun = False
         self.made_masks = False
 
@@ -224,9 +223,3 @@ def _sparse(variable: keras.Variable) -> keras.Variable | PackedTable | None:
     if is_growth(variable):
         return None
     return variable if mask_of(variable) is not None else table_of(variable)
-
-
-def _compiled(fn: Any) -> Any:
-    # By XLA in any case: the masks are then the same bits in every mode, and an update outside XLA
-    # costs no more than inside.
-    return tf.function(fn, jit_compile=True, autograph=False)

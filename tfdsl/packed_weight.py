@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfdsl import masks, row_blocks, row_masks
 from tfdsl.algorithms import Algorithm, WeightState
+from tfdsl.compiling import compiled
 from tfdsl.layers.packed_table import (
     PackedMask,
     PackedTable,
@@ -55,7 +56,9 @@ class PackedWeight:
         self.slots = [slot for slot in slots if tuple(slot.variable.shape) == shape]
         n_bytes = -(-table.width // 8)
         self._ever = add_slot(table, "ever_active", "uint8", (shape[0], n_bytes))
-        self._first_masks = tf.function(algorithm.initial_masks, jit_compile=True, autograph=False)
+        given = {"densities": [density], "places": [place]}
+        self._first_masks = compiled(algorithm.initial_masks, **given)
+        self._next, self._drawn = compiled(self._update_rows), compiled(self._draw_rows)
 
     # ---- what it shares with a weight that has a mask ----------------------------------------
 
@@ -105,9 +108,7 @@ class PackedWeight:
             (mask,) = self._first_masks(
                 [self.weight.initial()],
                 tf.identity(step),
-                densities=[self.density],
                 priors=[None if prior is None else tf.identity(prior)],
-                places=[self._place],
             )
             self.weight.begin_with(mask)
 
@@ -166,8 +167,7 @@ class PackedWeight:
     def _seed(self, step: Tensor) -> Tensor:
         return masks.fold_seed(self._algorithm.seed, step, self._place)
 
-    @tf.function(jit_compile=True, autograph=False)
-    def _drawn(self, active: Tensor, step: Tensor) -> Tensor:
+    def _draw_rows(self, active: Tensor, step: Tensor) -> Tensor:
         def of_block(parts: Sequence[Tensor], seed: Tensor) -> Tensor:
             return self._draw(mask_from(parts[0], self.weight.width), step, seed)
 
@@ -179,8 +179,7 @@ class PackedWeight:
         drawn = self._algorithm.candidates_of(WeightState(mask, mask), n, step, seed)
         return ranked_columns(drawn, self.weight.candidates)
 
-    @tf.function(jit_compile=True, autograph=False)
-    def _next(self, *arguments: Tensor) -> tuple[Tensor, ...]:
+    def _update_rows(self, *arguments: Tensor) -> tuple[Tensor, ...]:
         """Returns columns of active entries and candidates, which places are new, ever active."""
         *parts, step = arguments
         width = self.weight.width

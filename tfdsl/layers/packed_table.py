@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfdsl import distributions, masks, row_blocks
+from tfdsl.compiling import compiled
 
 Tensor: TypeAlias = tf.Tensor
 Take: TypeAlias = Callable[[Any, Tensor], Tensor]
@@ -60,6 +61,7 @@ class PackedTable:
         self.path = f"{layer.path}/embeddings"
         self.dtype = layer.variable_dtype
         self._initializer = initializer
+        self._whole = compiled(_spread, width=self.width)
         # What stands for it while it is exported.
         self.stored: Callable[[], Tensor | None] | None = None
         with tf.init_scope():
@@ -71,8 +73,9 @@ class PackedTable:
         budget = distributions.budget(rows * self.width, self.density)
         budgets = distributions.row_budgets(budget, rows)
         self.k = int(tf.reduce_max(budgets))
+        self._columns_of = compiled(columns_of, n=self.k)
         # The seed as an argument: XLA would draw while it compiles, entry by entry.
-        columns = self._first_columns(budgets, masks.fold_seed(_SEED))
+        columns = compiled(self._first_columns)(budgets, masks.fold_seed(_SEED))
         values = self._of_initial(columns)
 
         def add(name: str, value: Any, dtype: str, **kwargs: Any) -> keras.Variable:
@@ -167,7 +170,7 @@ class PackedTable:
                 f"A row of {self.path!r} holds {self.k} active entries; received a mask with a row "
                 f"of {most}. Use a higher density."
             )
-        self.set_columns(columns_of(tf.constant(mask), self.k))
+        self.set_columns(self._columns_of(tf.constant(mask)))
         self.values.assign(_taken(tf.constant(table, self.dtype), self.active_columns))
         self.growth.assign(tf.zeros_like(self.growth.value))
 
@@ -202,14 +205,13 @@ class PackedTable:
 
     def begin_with(self, mask: Tensor) -> None:
         """Gives the table the active entries of `mask`, with their initial values."""
-        self.set_columns(columns_of(mask, self.k))
+        self.set_columns(self._columns_of(mask))
         self.values.assign(self._of_initial(self.active_columns))
 
     def _of_initial(self, columns: Tensor) -> Tensor:
         with tf.device("CPU:0"):
             return _taken(self.initial(), tf.identity(columns))
 
-    @tf.function(jit_compile=True, autograph=False)
     def _first_columns(self, budgets: Tensor, seed: Tensor) -> Tensor:
         def of_block(parts: Any, seed: Tensor) -> Tensor:
             mask = masks.random_mask((parts[0].shape[0], self.width), parts[0], seed)
@@ -217,10 +219,6 @@ class PackedTable:
 
         made: Tensor = row_blocks.apply(of_block, [budgets], seed, tf.int32)
         return made
-
-    @tf.function(jit_compile=True, autograph=False)
-    def _whole(self, values: Tensor, growth: Tensor, columns: Tensor) -> Tensor:
-        return _spread(values, growth, columns, self.width)
 
 
 class PackedMask:
@@ -302,9 +300,8 @@ def ranked_columns(mask: Tensor, n: int) -> Tensor:
     return tf.stack(places, axis=1) if places else tf.zeros([mask.shape[0], 0], tf.int32)
 
 
-@tf.function(jit_compile=True, autograph=False)
 def columns_of(mask: Tensor, n: int) -> Tensor:
-    """Returns `ranked_columns`, compiled; of many rows a block at a time."""
+    """Returns `ranked_columns`; of many rows a block at a time."""
     seed = tf.constant(0, tf.uint32)
     made: Tensor = row_blocks.apply(
         lambda parts, _: ranked_columns(parts[0], n), [mask], seed, tf.int32

@@ -128,7 +128,6 @@ def test_many_rows_are_worked_on_in_blocks(monkeypatch):
     mask = np.random.default_rng(0).random((50, 9)) < 0.3
     whole = packed_table.columns_of(tf.constant(mask), 8).numpy()
     monkeypatch.setattr(row_blocks, "MOST_ROWS", 16)
-    monkeypatch.setattr(packed_table, "columns_of", packed_table.columns_of.python_function)
     np.testing.assert_array_equal(packed_table.columns_of(tf.constant(mask), 8), whole)
     for row, columns in zip(mask, whole, strict=True):
         expected = np.flatnonzero(row)
