@@ -10,13 +10,8 @@ import tensorflow as tf
 from tfdsl import masks, row_blocks, row_masks
 from tfdsl.algorithms import Algorithm, WeightState
 from tfdsl.compiling import compiled
-from tfdsl.layers.packed_table import (
-    PackedMask,
-    PackedTable,
-    mask_from,
-    ranked_columns,
-    spread,
-)
+from tfdsl.layers.packed_table import PackedMask, PackedTable
+from tfdsl.packed_rows import bits_of, mask_from, ranked_columns, spread, taken, with_bits
 from tfdsl.slots import AVERAGE, Slot
 
 Tensor: TypeAlias = tf.Tensor
@@ -114,7 +109,7 @@ class PackedWeight:
 
     def begin(self) -> None:
         """Begins with the mask as it is."""
-        self._ever.assign(_with(self._ever.value, self.weight.mask.value))
+        self._ever.assign(with_bits(self._ever.value, self.weight.mask.value))
 
     def draw_candidates(self, step: Tensor) -> None:
         """Draws which entries may be grown next, where none are drawn yet.
@@ -190,20 +185,20 @@ class PackedWeight:
             state = WeightState(
                 weight=spread(values, active, width),
                 mask=mask,
-                ever_active=_bits(ever, width),
+                ever_active=bits_of(ever, width),
                 gradient=spread(gradient, candidates, width),
                 candidates=mask_from(candidates, width),
             )
             budget = row_masks.count(mask)
             new = self._algorithm.update(state, budget, step, seed)
             # As many grow as are dropped: the n-th of those takes the place of the n-th of these.
-            is_dropped = _at(~new, active)
+            is_dropped = taken(~new, active)
             n_dropped = tf.cumsum(tf.cast(is_dropped, tf.int32), axis=1)
             grown = ranked_columns(new & ~mask, min(candidates.shape[1], active.shape[1]))
             for place in range(grown.shape[1]):
                 takes = is_dropped & (n_dropped == place + 1)
                 active = tf.where(takes, grown[:, place, None], active)
-            return active, self._draw(new, step, seed), is_dropped, _with(ever, new)
+            return active, self._draw(new, step, seed), is_dropped, with_bits(ever, new)
 
         dtypes = (tf.int32, tf.int32, tf.bool, tf.uint8)
         made: tuple[Tensor, ...] = row_blocks.apply(of_block, parts, self._seed(step), dtypes)
@@ -219,7 +214,7 @@ class EverActive:
     @property
     def value(self) -> Tensor:
         """The entries as a mask, (rows, width)."""
-        return _bits(self._variable.value, self._width)
+        return bits_of(self._variable.value, self._width)
 
     def numpy(self) -> np.ndarray:
         """Returns the mask."""
@@ -254,29 +249,5 @@ def _check(algorithm: Algorithm, table: PackedTable, density: float) -> None:
         )
 
 
-def _at(mask: Tensor, columns: Tensor) -> Tensor:
-    """Returns the entries of a mask at columns; false at the width."""
-    width = mask.shape[1]
-    found = tf.gather(mask, tf.minimum(columns, width - 1), batch_dims=1)
-    return found & (columns < width)
-
-
 def _renewed(values: Tensor, is_new: Tensor, first: Any) -> Tensor:
     return tf.where(is_new, tf.cast(first, values.dtype), values)
-
-
-def _bits(packed: Tensor, width: int) -> Tensor:
-    """Returns the first bits of each row of bytes, lowest first, as booleans (rows, width)."""
-    powers = tf.constant([1 << bit for bit in range(8)], tf.uint8)
-    bits = tf.bitwise.bitwise_and(packed[:, :, None], powers) > 0
-    return tf.reshape(bits, [packed.shape[0], -1])[:, :width]
-
-
-def _with(packed: Tensor, mask: Tensor) -> Tensor:
-    """Returns rows of bits with those of a mask (rows, width) set too."""
-    width = mask.shape[1]
-    padded = tf.pad(mask, [[0, 0], [0, -width % 8]])
-    powers = tf.constant([1 << bit for bit in range(8)], tf.int32)
-    octets = tf.reshape(tf.cast(padded, tf.int32), [mask.shape[0], -1, 8])
-    added = tf.cast(tf.reduce_sum(octets * powers, axis=2), tf.uint8)
-    return tf.bitwise.bitwise_or(packed, added)

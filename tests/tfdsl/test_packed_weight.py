@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import tfdsl
 from tests.helpers.packed_tables import (
@@ -18,7 +17,7 @@ from tests.helpers.packed_tables import (
     model_of,
     table_and_mask,
 )
-from tfdsl import StaticSparse, packed_weight, row_blocks
+from tfdsl import StaticSparse, packed_rows, row_blocks
 
 INNER = {
     "adam": lambda: "adam",
@@ -102,7 +101,7 @@ def test_every_row_keeps_its_budget_and_grows_what_was_drawn():
     budgets = None
     for _ in range(3):
         _, before = table_and_mask(model)
-        drawn = packed_weight.mask_from(weight.weight.candidate_columns, WIDTH).numpy()
+        drawn = packed_rows.mask_from(weight.weight.candidate_columns, WIDTH).numpy()
         assert not (drawn & before).any()
         fit(model, batch=60)  # four steps: one update
         values, mask = table_and_mask(model)
@@ -164,19 +163,13 @@ def test_a_step_that_is_not_finite_changes_nothing(trained):
     assert len(changed) == 1  # skipped_steps
 
 
+@pytest.mark.slow
 def test_many_rows_are_worked_on_in_blocks_with_the_same_outcome(monkeypatch):
     monkeypatch.setattr(row_blocks, "MOST_ROWS", 16)
     dense, packed = pair()
     for model in (dense, packed):
         fit(model)
     assert_alike(dense, packed)
-
-
-def test_bits_say_which_entries_were_ever_active():
-    mask = np.random.default_rng(0).random((7, 19)) < 0.3
-    bits = tf.zeros([7, 3], tf.uint8)
-    bits = packed_weight._with(packed_weight._with(bits, mask[:, ::-1]), tf.constant(mask))
-    np.testing.assert_array_equal(packed_weight._bits(bits, 19), mask | mask[:, ::-1])
 
 
 def test_the_report_and_a_copy_tell_the_same_as_with_a_mask(trained):

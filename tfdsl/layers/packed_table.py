@@ -10,6 +10,7 @@ from keras import ops
 
 from tfdsl import distributions, masks, row_blocks
 from tfdsl.compiling import compiled
+from tfdsl.packed_rows import columns_of, mask_from, ranked_columns, spread, taken
 
 Tensor: TypeAlias = tf.Tensor
 Take: TypeAlias = Callable[[Any, Tensor], Tensor]
@@ -171,7 +172,7 @@ class PackedTable:
                 f"of {most}. Use a higher density."
             )
         self.set_columns(self._columns_of(tf.constant(mask)))
-        self.values.assign(_taken(tf.constant(table, self.dtype), self.active_columns))
+        self.values.assign(taken(tf.constant(table, self.dtype), self.active_columns))
         self.growth.assign(tf.zeros_like(self.growth.value))
 
     # ---- what an optimizer asks -------------------------------------------------------------
@@ -210,7 +211,7 @@ class PackedTable:
 
     def _of_initial(self, columns: Tensor) -> Tensor:
         with tf.device("CPU:0"):
-            return _taken(self.initial(), tf.identity(columns))
+            return taken(self.initial(), tf.identity(columns))
 
     def _first_columns(self, budgets: Tensor, seed: Tensor) -> Tensor:
         def of_block(parts: Any, seed: Tensor) -> Tensor:
@@ -270,53 +271,6 @@ def is_growth(weight: Any) -> bool:
     return isinstance(getattr(weight, "constraint", None), _Growth)
 
 
-# ---- between whole rows and packed ones --------------------------------------------------------
-
-
-def spread(values: Tensor, columns: Tensor, width: int) -> Tensor:
-    """Returns rows (..., width) with `values` (..., k) at `columns`, int32, and zeros elsewhere."""
-    whole = tf.zeros([*values.shape[:-1], width], values.dtype) if not values.shape[-1] else None
-    # Not a scatter, which is one entry after the other on a CPU and unordered on a GPU.
-    for place in range(values.shape[-1]):
-        hit = columns[..., place, None] == tf.range(width)
-        part = tf.where(hit, values[..., place, None], tf.zeros([], values.dtype))
-        whole = part if whole is None else whole + part
-    return whole
-
-
-def mask_from(columns: Tensor, width: int) -> Tensor:
-    """Returns the mask (rows, width) that is true at `columns`, int32 (rows, n)."""
-    return spread(tf.ones(columns.shape, tf.int32), columns, width) > 0
-
-
-def ranked_columns(mask: Tensor, n: int) -> Tensor:
-    """Returns the columns of the active entries of each row, int32 (rows, n), then the width."""
-    width = mask.shape[1]
-    rank = tf.where(mask, tf.cumsum(tf.cast(mask, tf.int32), axis=1), 0)
-    places = [
-        tf.reduce_min(tf.where(rank == place + 1, tf.range(width), width), axis=1)
-        for place in range(n)
-    ]
-    return tf.stack(places, axis=1) if places else tf.zeros([mask.shape[0], 0], tf.int32)
-
-
-def columns_of(mask: Tensor, n: int) -> Tensor:
-    """Returns `ranked_columns`; of many rows a block at a time."""
-    seed = tf.constant(0, tf.uint32)
-    made: Tensor = row_blocks.apply(
-        lambda parts, _: ranked_columns(parts[0], n), [mask], seed, tf.int32
-    )
-    return made
-
-
-def _taken(rows: Tensor, columns: Tensor) -> Tensor:
-    """Returns the entries of rows (..., width) at `columns`; zero at the width."""
-    width = rows.shape[-1]
-    batch_dims = columns.shape.rank - 1
-    found = tf.gather(rows, tf.minimum(columns, width - 1), batch_dims=batch_dims)
-    return tf.where(columns < width, found, tf.zeros([], rows.dtype))
-
-
 def _spread(values: Tensor, growth: Tensor, columns: Tensor, width: int) -> Tensor:
     """Returns whole rows; candidates are zero, and have gradients."""
     columns, k = tf.cast(columns, tf.int32), values.shape[-1]
@@ -324,7 +278,7 @@ def _spread(values: Tensor, growth: Tensor, columns: Tensor, width: int) -> Tens
     @tf.custom_gradient
     def apply(values: Tensor, growth: Tensor) -> tuple[Tensor, Any]:
         def gradient(upstream: Tensor) -> tuple[Tensor, Tensor]:
-            found = _taken(upstream, columns)
+            found = taken(upstream, columns)
             return found[..., :k], found[..., k:]
 
         return spread(values, columns[..., :k], width), gradient

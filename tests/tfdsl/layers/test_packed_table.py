@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers.packed_tables import CANDIDATES, DENSITY, ROWS, WIDTH, layer_of
-from tfdsl import row_blocks
-from tfdsl.layers import SparseEmbedding, mask_of, packed_table
+from tfdsl.layers import SparseEmbedding, mask_of
 
 IDS = np.array([[1, 3, 3], [0, 5, 39]])
 
@@ -122,17 +121,6 @@ def test_it_is_given_a_table_and_a_mask(layer):
             table.assign(*wrong)
     with pytest.raises(ValueError, match="holds 4 active entries; received a mask with a row of 1"):
         table.assign(values, np.ones_like(mask))
-
-
-def test_many_rows_are_worked_on_in_blocks(monkeypatch):
-    mask = np.random.default_rng(0).random((50, 9)) < 0.3
-    whole = packed_table.columns_of(tf.constant(mask), 8).numpy()
-    monkeypatch.setattr(row_blocks, "MOST_ROWS", 16)
-    np.testing.assert_array_equal(packed_table.columns_of(tf.constant(mask), 8), whole)
-    for row, columns in zip(mask, whole, strict=True):
-        expected = np.flatnonzero(row)
-        np.testing.assert_array_equal(columns[: len(expected)], expected)
-        assert (columns[len(expected) :] == 9).all()
 
 
 def test_it_is_saved_and_loaded(layer, tmp_path):

@@ -152,6 +152,7 @@ def test_a_saved_model_has_its_graph_and_goes_on(tmp_path):
     np.testing.assert_array_equal(again.nodes.embeddings, model.nodes.embeddings)
 
 
+@pytest.mark.slow
 def test_a_packed_table_trains_as_one_with_a_mask(tmp_path):
     models = []
     for how in ({}, {"storage": "packed", "density": 0.25, "candidates": 3}):
