@@ -6,7 +6,6 @@ Of LightGCN's tables, 64 wide, as many active entries in every row: pairs of the
 mask knows of, and as many pairs drawn at random. With it the seconds that the factors take.
 """
 
-import json
 import pathlib
 import time
 from typing import Any
@@ -17,7 +16,7 @@ import tensorflow as tf
 from absl import flags
 
 import tfdsl
-from pipelines import command_line, environment, lightgcn_splits
+from pipelines import command_line, environment, files, lightgcn_splits
 
 matplotlib.use("Agg")
 
@@ -98,10 +97,9 @@ def main(argv: list[str]) -> None:
     results = {name: _measure(name) for name in _DATA.value}
     if _OUT.value:
         folder = pathlib.Path(_OUT.value)
-        folder.mkdir(parents=True, exist_ok=True)
         made = environment.describe()
         content = {"results": results, "environment": made, "density": _DENSITY.value}
-        (folder / "figures.json").write_text(json.dumps(content, indent=1) + "\n")
+        files.write_json(folder / "figures.json", content)
         _draw(results, folder / "picture.png")
 
 

@@ -25,7 +25,7 @@ from scipy import sparse
 import tfdsl
 from benchmarks import own_process
 from data import catalog, criteo_figures
-from pipelines import command_line, environment
+from pipelines import command_line, environment, files
 from pipelines.costs.memory import used
 from tfdsl import checks
 from tfdsl.models import DLRM, BPRLoss, LightGCN, MultinomialLikelihood, MultVAE
@@ -158,10 +158,8 @@ def main(argv: list[str]) -> None:
                 dense = results[kind].get("dense", {}).get("peak")
                 results[kind][name] = _report(kind, name, dense)
     if _OUT.value:
-        path = pathlib.Path(_OUT.value)
-        path.parent.mkdir(parents=True, exist_ok=True)
         content = {"results": results, "environment": made, "density": _DENSITY}
-        path.write_text(json.dumps(content, indent=1) + "\n")
+        files.write_json(pathlib.Path(_OUT.value), content)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from scipy import sparse
 import tfdsl
 from benchmarks import own_process
 from data import catalog
-from pipelines import command_line, environment
+from pipelines import command_line, environment, files
 from pipelines.costs.memory import used
 from tfdsl.layers import SparseEmbedding
 from tfdsl.models import BPRLoss, LightGCN
@@ -186,10 +186,8 @@ def main(argv: list[str]) -> None:
     print(f"{', '.join(made['gpus']) or made['processor']}, {made['cores']} cores", flush=True)
     results = {kind: _report(kind) for kind in _MODELS}
     if _OUT.value:
-        path = pathlib.Path(_OUT.value)
-        path.parent.mkdir(parents=True, exist_ok=True)
         content = {"results": results, "environment": made, "density": _DENSITY}
-        path.write_text(json.dumps(content, indent=1) + "\n")
+        files.write_json(pathlib.Path(_OUT.value), content)
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ def _scheduled(config: "RunConfig", training: Training) -> dict[str, Any]:
     return _shared(config) | {"update_interval": interval, "total_steps": training.steps}
 
 
-def _dynamic(config: "RunConfig", training: Training) -> dict[str, Any]:
-    given: dict[str, Any] = dict(config.algorithm_settings)
+def _dynamic(config: "RunConfig", training: Training, **own: Any) -> dict[str, Any]:
+    given: dict[str, Any] = own | config.algorithm_settings
     given.pop("storage", None)
     if given.get("init") == "spectral":
         given["init"] = tfdsl.Spectral(training.interactions, seed=config.seed)
@@ -66,10 +66,7 @@ def _dsl(config: "RunConfig", training: Training) -> tfdsl.DSL:
 
 
 def _spectral(config: "RunConfig", training: Training) -> tfdsl.SpectralDSL:
-    arguments = _dynamic(config, training)
-    if "init" not in config.algorithm_settings:
-        arguments["init"] = tfdsl.Spectral(training.interactions, seed=config.seed)
-    return tfdsl.SpectralDSL(**arguments)
+    return tfdsl.SpectralDSL(**_dynamic(config, training, init="spectral"))
 
 
 def _neurons(config: "RunConfig") -> dict[str, Any]:

@@ -190,11 +190,10 @@ class MaskUpdates:
             step: number of optimizer steps done.
         """
         by_weight, step = {id(v): g for g, v in pairs}, tf.cast(step, tf.int64)
-        gradients_of = [
-            self._growth_gradient(sparse, by_weight.get(id(sparse.watched)))
+        judged = {
+            sparse: self._growth_gradient(sparse, by_weight.get(id(sparse.watched)))
             for sparse in self.weights
-        ]
-        judged = dict(zip(self.weights, gradients_of, strict=True))
+        }
         for packed in self._packed:
             packed.update(judged[packed], step)
         if self._masked:

@@ -12,6 +12,7 @@ from scipy import sparse
 from small_runs import X, Y, assert_equal, assert_sparse, dsl, masks_of, small_model
 
 import tfdsl
+from tests.helpers.packed_tables import algorithm_of
 from tfdsl.layers import SparseDense, SparseEmbedding, mask_of
 from tfdsl.models import BPRLoss, LightGCN, NeuMF, philox
 
@@ -143,15 +144,7 @@ def test_packed_tables_have_the_rows_of_one_device():
         layers += [keras.layers.Flatten(), SparseDense(3)]
         return keras.Sequential([keras.Input((4,), dtype="int32"), *layers])
 
-    algorithm = tfdsl.DSL(
-        0.5,
-        granularity="row",
-        candidates=2,
-        optimizer_state="reset",
-        grow="accumulated_gradient",
-        update_interval=4,
-        total_steps=40,
-    )
+    algorithm = algorithm_of(density=0.5, candidates=2, total_steps=40)
     options = {"make": table, "data": (ids, Y), "algorithm": algorithm}
     ours, alone = (trained(scope, "sgd", **options) for scope in (strategy(), one_device()))
     assert_equal_copies(ours)

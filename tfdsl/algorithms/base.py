@@ -200,8 +200,9 @@ class Algorithm(schedules.Serializable):
         if self.init == "magnitude":
             return masks.highest_mask(tf.abs(state.weight), budget, seed)
         if self.init == "bernoulli":
-            total = tf.reduce_sum(tf.cast(budget, tf.float64))
-            return masks.bernoulli_mask(shape, total / math.prod(shape), seed)
+            # Rows have their own, and those that fill a block up none.
+            share = budget[:, None] / shape[1] if budget.shape.rank else budget / shape[0]
+            return masks.bernoulli_mask(shape, share, seed)
         return masks.random_mask(shape, budget, seed)
 
     def _next(self, state: WeightState, density: float, step: Tensor, seed: Tensor) -> Tensor:

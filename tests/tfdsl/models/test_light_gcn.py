@@ -6,6 +6,7 @@ from scipy import sparse
 
 import tfdsl
 from pipelines.sampling import TripleSampler
+from tests.helpers.packed_tables import algorithm_of
 from tfdsl.layers import mask_of
 from tfdsl.models import BPRLoss, LightGCN, NeuMF
 
@@ -157,15 +158,7 @@ def test_a_packed_table_trains_as_one_with_a_mask(tmp_path):
     models = []
     for how in ({}, {"storage": "packed", "density": 0.25, "candidates": 3}):
         model = LightGCN(GRAPH, width=8, **how)
-        algorithm = tfdsl.DSL(
-            0.25,
-            granularity="row",
-            candidates=3,
-            optimizer_state="reset",
-            grow="accumulated_gradient",
-            update_interval=5,
-            total_steps=40,
-        )
+        algorithm = algorithm_of(density=0.25, candidates=3, update_interval=5, total_steps=40)
         optimizer = tfdsl.SparseOptimizer(keras.optimizers.Adam(0.05), algorithm)
         model.compile(optimizer, loss=BPRLoss())
         model.sampler = TripleSampler(GRAPH, 32, seed=2)

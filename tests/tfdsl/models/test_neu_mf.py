@@ -6,6 +6,7 @@ from scipy import sparse
 
 import tfdsl
 from pipelines.sampling import TripleSampler
+from tests.helpers.packed_tables import algorithm_of
 from tfdsl.layers import mask_of
 from tfdsl.models import NeuMF
 
@@ -136,15 +137,7 @@ def test_a_saved_model_goes_on_with_the_same_bits(tmp_path):
 
 @pytest.mark.slow
 def test_packed_tables_train_as_those_with_masks():
-    algorithm = tfdsl.DSL(
-        0.25,
-        granularity="row",
-        candidates=3,
-        optimizer_state="reset",
-        grow="accumulated_gradient",
-        update_interval=5,
-        total_steps=60,
-    )
+    algorithm = algorithm_of(density=0.25, candidates=3, update_interval=5, total_steps=60)
     packed = {"storage": "packed", "density": 0.25, "candidates": 3}
     ours, theirs = (
         trained(20, algorithm=algorithm, hidden=(8,), regularization=1e-3, **how)
