@@ -14,9 +14,9 @@ Usage: ./reproduce.sh [COMMAND]
   (nothing)              make the table multvae-synthetic: small, fit for a CPU, no download
   list                   list the tables: multvae-synthetic, multvae-ml1m, multvae-citeulike,
                          lightgcn-gowalla, lightgcn-yelp2018, lightgcn-amazon-book, neumf-ml1m,
-                         neumf-citeulike, amgp-criteo-like, amgp-ml100k, amgp-criteo; and DSL with
-                         one thing changed: parts-multvae-ml1m, parts-multvae-citeulike,
-                         parts-lightgcn-gowalla, parts-neumf-ml1m
+                         neumf-citeulike, amgp-criteo-like, amgp-ml100k, amgp-criteo; SpectralDSL:
+                         spectral-gowalla, spectral-yelp2018; and with one thing changed: parts- and
+                         multvae-ml1m, multvae-citeulike, lightgcn-gowalla, neumf-ml1m, spectral-*
   table NAME [flags]     make one table; finished runs are kept, interrupted ones go on
   all [flags]            make what is missing of every table that has the budget, and the report
   report [--out=FOLDER]  all tables on one page, README.md, and in one file, report.html
@@ -35,7 +35,7 @@ Flags of table, and of all but for protocol, quirks and algorithms:
                          bernoulli, masked_bias, warm_moments, shrinking_budget, test_selection,
                          fixed_negatives, file_order, last_batch
   --algorithms=A,B       the table's rows to make now (all): dense, narrow, dsl, ...; others stay
-  --seeds=N              run everything with the seeds 0 to N - 1 (1; amgp-* and parts-*: 3)
+  --seeds=N              run all with the seeds 0 to N - 1 (1; amgp-*, parts-*, spectral-*: 3)
   --costs                multvae-*, lightgcn-*, neumf-*: also time, memory, FLOPs (all: always)
   --jobs=N               runs at once (1; all: 8 on a GPU, else 2): a GPU has room for several
   --device=gpu|cpu       what to run on; all: on a CPU only the tables that suit one

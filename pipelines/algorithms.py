@@ -10,6 +10,7 @@ from tfdsl import checks, schedules
 from tfdsl.algorithms import criteria
 from tfdsl.algorithms.base import GRANULARITIES, INITS
 from tfdsl.csr import CSRMatrix
+from tfdsl.initial import ROTATIONS
 from tfdsl.layers.sparse_embedding import STORAGES
 
 if TYPE_CHECKING:
@@ -47,11 +48,24 @@ def _scheduled(config: "RunConfig", training: Training) -> dict[str, Any]:
     return _shared(config) | {"update_interval": interval, "total_steps": training.steps}
 
 
-def _dynamic(config: "RunConfig", training: Training, **own: Any) -> dict[str, Any]:
+def _given(config: "RunConfig", training: Training, **own: Any) -> dict[str, Any]:
     given: dict[str, Any] = own | config.algorithm_settings
     given.pop("storage", None)
+    rotation = given.pop("rotation", "varimax")
     if given.get("init") == "spectral":
-        given["init"] = tfdsl.Spectral(training.interactions, seed=config.seed)
+        interactions, seed = training.interactions, config.seed
+        given["init"] = tfdsl.Spectral(interactions, rotation=rotation, seed=seed)
+    return given
+
+
+def _static(config: "RunConfig", training: Training) -> tfdsl.StaticSparse:
+    return tfdsl.StaticSparse(**_shared(config) | _given(config, training))
+
+
+def _dynamic(config: "RunConfig", training: Training, **own: Any) -> dict[str, Any]:
+    given = _given(config, training, **own)
+    if "candidates" in given:
+        given["candidates"] = given["candidates"] or None
     annealing = ANNEALING.get(given.pop("annealing", ""))
     if annealing:
         given["update_ratio"] = annealing(given.get("update_ratio", 0.5), training.steps)
@@ -97,10 +111,12 @@ ANNEALING: dict[str, Callable[[float, int], schedules.Schedule]] = {
     "linear": lambda first, steps: schedules.Linear(first, 0.005, steps),
     "cosine": lambda first, steps: schedules.Cosine(first, 0.005, steps),
 }
-# What runs of the algorithms `DYNAMIC` can set, with an example each. What is not given is as the
-# algorithm has it. `update_share`: the share of all steps after which masks stay as they are;
-# `storage`: of sparse tables, see `tfdsl.layers.SparseEmbedding`.
+# What runs of the algorithms `DYNAMIC` can set, with an example each; "static" can set the first
+# masks, `FIRST`. What is not given is as the algorithm has it. `update_share`: the share of all
+# steps after which masks stay as they are; `candidates`: 0 for all that are inactive; `rotation`:
+# of spectral first masks; `storage`: of sparse tables, see `tfdsl.layers.SparseEmbedding`.
 DYNAMIC = ("dsl", "set", "rigl", "spectral")
+FIRST = ("init", "rotation", "granularity")
 ALGORITHM_SETTINGS: dict[str, Any] = {
     "drop": "magnitude",
     "grow": "gradient",
@@ -108,6 +124,7 @@ ALGORITHM_SETTINGS: dict[str, Any] = {
     "annealing": "cosine",
     "update_share": 1.0,
     "init": "exact",
+    "rotation": "varimax",
     "granularity": "entry",
     "candidates": 8,
     "storage": "dense",
@@ -120,28 +137,30 @@ def check_settings(algorithm: str, given: dict[str, Any]) -> None:
     Raises:
         ValueError: it has none, an unknown name, or a value that it cannot have.
     """
-    if given and algorithm not in DYNAMIC:
+    if given and algorithm not in (*DYNAMIC, "static"):
         raise ValueError(
-            f"`algorithm_settings` are of {', '.join(DYNAMIC)}; received {given!r} for "
+            f"`algorithm_settings` are of {', '.join(DYNAMIC)}, static; received {given!r} for "
             f"{algorithm!r}."
         )
     for name, value in given.items():
-        checks.choice("algorithm_settings", name, ALGORITHM_SETTINGS)
+        known = FIRST if algorithm == "static" else ALGORITHM_SETTINGS
+        checks.choice("algorithm_settings", name, known)
         if name == "annealing":
             checks.choice(name, value, ANNEALING)
         elif name in ("update_ratio", "update_share"):
             checks.number(name, value, "(0, 1]")
         elif name == "candidates":
-            checks.count(name, value)
+            checks.count(name, value, least=0)
         else:
-            known = {
+            choices = {
                 "drop": criteria.DROP,
                 "grow": criteria.GROW,
                 "init": (*INITS, "spectral"),
+                "rotation": ROTATIONS,
                 "granularity": GRANULARITIES,
                 "storage": STORAGES,
             }
-            checks.choice(name, value, known[name])
+            checks.choice(name, value, choices[name])
 
 
 # Of masks on weights.
@@ -149,7 +168,7 @@ MASKS: dict[str, Make] = {
     "dsl": _dsl,
     "set": lambda config, training: tfdsl.SET(**_dynamic(config, training)),
     "rigl": lambda config, training: tfdsl.RigL(**_dynamic(config, training)),
-    "static": lambda config, training: tfdsl.StaticSparse(**_shared(config)),
+    "static": _static,
     "gradual": lambda config, training: tfdsl.GradualMagnitude(**_scheduled(config, training)),
     "oneshot": lambda config, training: tfdsl.OneShotMagnitude(
         **_shared(config), prune_step=max(training.steps // 2, 1)

@@ -162,6 +162,8 @@ class RunConfig:
                 f"`storage` is of tables of users and items, which lightgcn and neumf have; "
                 f"received it for {self.model}."
             )
+        if self.tables and not self.tables["candidates"]:
+            raise ValueError("A packed table is grown among `candidates`; received 0, for all.")
         baseline = BASELINES.get(self.algorithm)
         if baseline and baseline.model != self.model:
             raise ValueError(

@@ -36,7 +36,7 @@ _QUIRKS = flags.DEFINE_list(
 _SEEDS = flags.DEFINE_integer(
     "seeds",
     None,
-    "Seeds 0, 1, ... of every run (default: amgp-* and parts-* 3, else 1).",
+    "Seeds 0, 1, ... of every run (default: amgp-*, parts-*, spectral-* 3, else 1).",
     lower_bound=1,
 )
 _ALGORITHMS = flags.DEFINE_list(

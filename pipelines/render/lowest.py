@@ -21,7 +21,7 @@ def sheet(tables: Sequence[tuple[str, Table, Sequence[dict[str, Any]]]]) -> Shee
     """
     of_each = [(*one, _means(one[2], one[1].metrics[0])) for one in tables]
     there = {algorithm for *_, means in of_each for algorithm in means}
-    columns = [*METHODS, *(one for one in BASELINES if one in there)]
+    columns = [one for one in (*METHODS, *BASELINES) if one in there]
     page = Sheet(
         "Lowest density within 1 % / 5 % of dense",
         ["table", "metric", "dense", *columns],

@@ -52,7 +52,8 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
 def change(config: dict[str, Any], base: dict[str, Any]) -> str:
     """Names what one configuration has otherwise than another, but for the seed."""
     if config["algorithm"] != base["algorithm"]:
-        return str(config["algorithm"])
+        settings = config["algorithm_settings"].items()
+        return ", ".join([config["algorithm"], *(f"{name} = {value}" for name, value in settings)])
     named = [f"{name} = {value}" for name, value in _differences(config, base)]
     return ", ".join(named) or f"{base['algorithm']}, as it is"
 

@@ -10,16 +10,15 @@ from tfdsl import checks
 
 BUDGETS = ("short", "long", "full")
 _DENSITIES = (0.8, 0.5, 0.3, 0.2, 0.1, 0.05)
-METHODS = ("dsl", "rigl", "set", "static", "gradual", "oneshot", "narrow")
+# What the papers compare, and a dense model of equal size; "spectral" is what we have beyond them.
+PUBLISHED = ("dsl", "rigl", "set", "static", "gradual", "oneshot", "narrow")
+METHODS = ("spectral", *PUBLISHED)
 Cases = list[tuple[str, float]]  # algorithm and density of each row
 
 
-def cases(methods: Sequence[str]) -> Cases:
+def cases(methods: Sequence[str], densities: Sequence[float] = _DENSITIES) -> Cases:
     """Returns the rows of a table of densities: dense, then all methods at each density."""
-    return [("dense", 1.0), *((method, density) for density in _DENSITIES for method in methods)]
-
-
-CASES = cases(METHODS)
+    return [("dense", 1.0), *((method, density) for density in densities for method in methods)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +43,13 @@ class Options:
     def __post_init__(self) -> None:
         checks.choice("budget", self.budget, BUDGETS)
         protocols.check(self.protocol, self.quirks or ())
+
+    def only_clean(self, name: str) -> None:
+        """Raises ValueError for a table that has the clean protocol alone, if this is another."""
+        if self.protocol != "clean":
+            raise ValueError(
+                f"Tables of {name} have the protocol clean alone; received {self.protocol!r}."
+            )
 
     def grid(self, model: str, cases: Sequence[tuple[Any, ...]], **fields: Any) -> list[RunConfig]:
         """Returns the runs of a model under these options, one a case and seed.

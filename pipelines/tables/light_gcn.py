@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipelines.config import RunConfig
-from pipelines.tables.base import CASES, Options, Table
+from pipelines.tables.base import PUBLISHED, Options, Table, cases
 
 _BUDGETS: dict[str, dict[str, Any]] = {
     # Dense comes to a Recall@20 of 0.181 on Gowalla, chosen on the test part as is usual there;
@@ -41,20 +41,34 @@ _NOTES = (
     "columns, with as many weights as the sparse ones have active, to a whole column."
 )
 
+_METRICS = ("recall@20", "ndcg@20", "recall@50", "ndcg@50")
+
 
 def _table(data: str, title: str) -> Table:
     def grid(options: Options) -> list[RunConfig]:
-        return options.grid("lightgcn", CASES, data=data, **_BUDGETS[options.budget])
+        rows = cases(PUBLISHED)
+        return options.grid("lightgcn", rows, data=data, **_BUDGETS[options.budget])
 
-    metrics = ("recall@20", "ndcg@20", "recall@50", "ndcg@50")
     name, title = f"lightgcn-{data}", f"LightGCN, {title}, full ranking"
     # Public figures of LightGCN are all of the epoch that is best on the test part.
     selection = {"protocol": "published", "quirks": ("test_selection",)}
-    return Table(name, title, grid, metrics, _NOTES, tuple(_BUDGETS), at_once=3, **selection)
+    return Table(name, title, grid, _METRICS, _NOTES, tuple(_BUDGETS), at_once=3, **selection)
+
+
+def _beyond(data: str, title: str) -> Table:
+    def grid(options: Options) -> list[RunConfig]:
+        options.only_clean("SpectralDSL")
+        rows = cases(("spectral", "dsl", "gradual", "narrow"), (0.5, 0.3, 0.2, 0.1, 0.05))
+        return options.grid("lightgcn", rows, data=data, **_BUDGETS[options.budget])
+
+    name, title = f"spectral-{data}", f"LightGCN, {title}, SpectralDSL beside the others"
+    return Table(name, title, grid, _METRICS, _NOTES, tuple(_BUDGETS), seeds=3, at_once=3)
 
 
 TABLES = (
     _table("gowalla", "Gowalla"),
     _table("yelp2018", "Yelp2018"),
     _table("amazon-book", "Amazon-book"),
+    _beyond("gowalla", "Gowalla"),
+    _beyond("yelp2018", "Yelp2018"),
 )

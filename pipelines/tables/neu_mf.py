@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipelines.config import RunConfig
-from pipelines.tables.base import CASES, Options, Table
+from pipelines.tables.base import METHODS, Options, Table, cases
 
 # "short": wider than published, with fewer steps, more negatives and weight decay on embeddings,
 # chosen by validation on ML-1M among a handful of settings.
@@ -35,7 +35,7 @@ _NOTES = (
 
 def _table(name: str, data: str, title: str) -> Table:
     def grid(options: Options) -> list[RunConfig]:
-        return options.grid("neumf", CASES, data=data, **_BUDGETS[options.budget])
+        return options.grid("neumf", cases(METHODS), data=data, **_BUDGETS[options.budget])
 
     metrics = ("sampled_hit_rate@10", "sampled_ndcg@10", "hit_rate@10", "ndcg@10")
     return Table(name, f"NeuMF, {title}, leave one out", grid, metrics, _NOTES)

@@ -1,12 +1,14 @@
-"""What each part of DSL does: one run, and runs in which one thing is otherwise."""
+"""What each part of an algorithm does: one run, and runs in which one thing is otherwise."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from pipelines.config import RunConfig
 from pipelines.tables import light_gcn, mult_vae, neu_mf
 from pipelines.tables.base import Options, Table
 
 DENSITY = 0.2
+Cases: TypeAlias = list[tuple[Any, ...]]
 _NOTES = "Every row but the first has the first one's configuration but for what it names."
 
 
@@ -14,8 +16,8 @@ def _settings(**settings: Any) -> dict[str, Any]:
     return {"algorithm_settings": settings}
 
 
-def _cases(interval: int) -> list[tuple[Any, ...]]:
-    """Returns the rows; `interval` is the number of steps between two updates of the first."""
+def _of_dsl(interval: int) -> Cases:
+    """Returns the rows of DSL; `interval` is the number of steps between two updates."""
     changes: list[dict[str, Any]] = [
         {},
         *(
@@ -36,29 +38,54 @@ def _cases(interval: int) -> list[tuple[Any, ...]]:
     return [*(("dsl", DENSITY, own) for own in changes), ("static", DENSITY), ("dense", 1.0)]
 
 
-def _table(name: str, of: Table) -> Table:
+def _of_spectral(interval: int) -> Cases:
+    """Returns the rows of SpectralDSL; see `_of_dsl`."""
+    changes: list[dict[str, Any]] = [
+        {},
+        *(_settings(init=init) for init in ("exact", "magnitude")),
+        _settings(rotation="none"),
+        _settings(granularity="entry", candidates=0),  # candidates are of rows
+        *(_settings(grow=grow) for grow in ("gradient", "random")),
+        *(_settings(candidates=candidates) for candidates in (2, 32, 0)),
+        *(_settings(update_ratio=ratio) for ratio in (0.1, 0.5)),
+        *({"update_interval": steps} for steps in (max(interval // 4, 1), interval * 4)),
+        *(_settings(update_share=share) for share in (0.25, 0.75)),
+        *({"optimizer_state": state} for state in ("keep", "mask")),
+    ]
+    first = _settings(init="spectral", granularity="row")  # and they stay
+    return [
+        *(("spectral", DENSITY, own) for own in changes),
+        ("static", DENSITY, first),
+        ("dsl", DENSITY),
+        ("dense", 1.0),
+    ]
+
+
+def _table(name: str, title: str, of: Table, rows: Callable[[int], Cases]) -> Table:
     def grid(options: Options) -> list[RunConfig]:
-        if options.protocol != "clean":
-            raise ValueError(
-                f"Tables of parts have the protocol clean alone; received {options.protocol!r}."
-            )
+        options.only_clean("parts")
         config = of.grid(Options(options.budget))[0]
         names = ("data", "epochs", "batch_size", "learning_rate", "final_learning_rate")
         fields = {field: getattr(config, field) for field in (*names, "evaluate_every", "settings")}
         interval = config.update_interval
         fields["update_interval"] = interval
-        return options.grid(config.model, _cases(interval), **fields)
+        return options.grid(config.model, rows(interval), **fields)
 
-    title = f"The parts of DSL: {of.title}, density {DENSITY:g}"
+    title = f"The parts of {title}: {of.title}, density {DENSITY:g}"
     metrics, at_once = of.metrics[:2], of.at_once
     return Table(
         name, title, grid, metrics, _NOTES, of.budgets, seeds=3, kind="parts", at_once=at_once
     )
 
 
-TABLES = tuple(
-    _table(f"parts-{table.name}", table)
-    for module in (mult_vae, light_gcn, neu_mf)
-    for table in module.TABLES
-    if table.name in ("multvae-ml1m", "multvae-citeulike", "lightgcn-gowalla", "neumf-ml1m")
+_OF = {table.name: table for module in (mult_vae, light_gcn, neu_mf) for table in module.TABLES}
+TABLES = (
+    *(
+        _table(f"parts-{name}", "DSL", _OF[name], _of_dsl)
+        for name in ("multvae-ml1m", "multvae-citeulike", "lightgcn-gowalla", "neumf-ml1m")
+    ),
+    *(
+        _table(f"parts-spectral-{data}", "SpectralDSL", _OF[f"lightgcn-{data}"], _of_spectral)
+        for data in ("gowalla", "yelp2018")
+    ),
 )

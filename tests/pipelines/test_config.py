@@ -85,10 +85,23 @@ def test_first_masks_and_storage_are_as_the_settings_say():
     assert (made.granularity, made.candidates) == ("row", 4)
     assert config.tables == {"storage": "packed", "density": 0.1, "candidates": 4}
     assert RunConfig("gowalla", "lightgcn", "dsl", 0.1).tables == {}
+    with pytest.raises(ValueError, match="grown among `candidates`; received 0, for all"):
+        dataclasses.replace(config, algorithm_settings=given | {"candidates": 0})
     with pytest.raises(ValueError, match="which lightgcn and neumf have; received it for multvae"):
         dataclasses.replace(CONFIG, algorithm_settings={"storage": "packed"})
     with pytest.raises(ValueError, match="which dlrm's clicks are not"):
         RunConfig("criteo", "dlrm", "spectral", 0.1)
+
+
+def test_candidates_can_be_all_and_first_masks_of_another_rotation_can_stay():
+    given = {"granularity": "entry", "candidates": 0}
+    config = RunConfig("gowalla", "lightgcn", "spectral", 0.1, algorithm_settings=given)
+    made = config.optimizer(1000, PAIRS).algorithm
+    assert (made.granularity, made.candidates, made.init.rotation) == ("entry", None, "varimax")
+    given = {"init": "spectral", "rotation": "none", "granularity": "row"}
+    config = dataclasses.replace(config, algorithm="static", algorithm_settings=given)
+    made = config.optimizer(1000, PAIRS).algorithm
+    assert (made.init.rotation, made.granularity, made.updates) == ("none", "row", None)
 
 
 @pytest.mark.parametrize(
@@ -97,8 +110,10 @@ def test_first_masks_and_storage_are_as_the_settings_say():
         (
             "static",
             {"grow": "random"},
-            "are of dsl, set, rigl, spectral; .* 'static'",
+            "`algorithm_settings` must be one of init, rotation, granularity; received 'grow'",
         ),
+        ("gradual", {"init": "exact"}, "are of dsl, .* spectral, static; .* 'gradual'"),
+        ("dsl", {"rotation": "quartimax"}, "`rotation` must be one of varimax, none"),
         ("dsl", {"growth": 1}, "`algorithm_settings` must be one of drop, .* received 'growth'"),
         ("dsl", {"grow": "best"}, "`grow` must be one of gradient, .* received 'best'"),
         ("dsl", {"annealing": "sine"}, "`annealing` must be one of constant.* received 'sine'"),

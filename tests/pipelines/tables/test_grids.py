@@ -5,7 +5,8 @@ from pipelines.tables import TABLES, Options
 
 NEURONS = [name for name in TABLES if name.startswith("amgp-")]
 PARTS = [name for name in TABLES if name.startswith("parts-")]
-REAL = [name for name in TABLES if name not in (*NEURONS, *PARTS, "multvae-synthetic")]
+BEYOND = ["spectral-gowalla", "spectral-yelp2018"]
+REAL = [name for name in TABLES if name not in (*NEURONS, *PARTS, *BEYOND, "multvae-synthetic")]
 
 
 @pytest.mark.parametrize("name", NEURONS)
@@ -26,25 +27,47 @@ def test_every_density_has_all_algorithms_and_a_narrow_model(name):
         by_density.setdefault(config.density, set()).add(config.algorithm)
     assert list(by_density) == [0.8, 0.5, 0.3, 0.2, 0.1, 0.05]
     whole = {"dsl", "rigl", "set", "static", "gradual", "oneshot", "narrow"}
+    if not name.startswith("lightgcn"):  # which has the published protocol
+        whole.add("spectral")
     if name.startswith("multvae"):
         whole.add("tfmot")
     assert all(algorithms == whole for algorithms in by_density.values())
 
 
+@pytest.mark.parametrize("name", BEYOND)
+def test_a_constant_budget_stands_beside_what_it_must_beat(name):
+    first, *grid = TABLES[name].grid(Options(seeds=(0, 1, 2)))
+    assert (first.algorithm, first.protocol) == ("dense", "clean")
+    found = {(c.algorithm, c.density) for c in grid if c.algorithm != "dense"}
+    methods = ("spectral", "dsl", "gradual", "narrow")
+    assert found == {(m, density) for m in methods for density in (0.5, 0.3, 0.2, 0.1, 0.05)}
+
+
+# Which table a table of parts is of, and where its first row stands there too.
+OF = {
+    name: (name.removeprefix("parts-"), "spectral" if "spectral" in name else "dsl")
+    for name in PARTS
+}
+
+
 @pytest.mark.parametrize("name", PARTS)
 def test_every_row_of_parts_changes_one_thing(name):
     first, *others = (config.to_dict() for config in TABLES[name].grid(Options()))
-    of = TABLES[name.removeprefix("parts-")].grid(Options())
-    same = [c.to_dict() for c in of if (c.algorithm, c.density) == ("dsl", 0.2)]
+    table, algorithm = OF[name]
+    of = TABLES[table].grid(Options())
+    same = [c.to_dict() for c in of if (c.algorithm, c.density) == (algorithm, 0.2)]
     assert [first] == same  # the run is shared with the other table's rows
-    for other in others[:-2]:
+    changed = [other for other in others if other["algorithm"] == algorithm]
+    for other in changed:
         assert [other[key] != first[key] for key in first].count(True) == 1
-        assert len(other["algorithm_settings"]) < 2
-    assert [other["algorithm"] for other in others[-2:]] == ["static", "dense"]
+        by_rows = {"granularity": "entry", "candidates": 0}  # candidates are of rows
+        assert len(other["algorithm_settings"]) < 2 or other["algorithm_settings"] == by_rows
+    rest = ["dsl", "dense"] if algorithm == "spectral" else ["dense"]
+    assert [other["algorithm"] for other in others[len(changed) :]] == ["static", *rest]
 
 
-@pytest.mark.parametrize("name", PARTS)
-def test_parts_are_of_the_clean_protocol(name):
+@pytest.mark.parametrize("name", [*PARTS, *BEYOND])
+def test_some_are_of_the_clean_protocol(name):
     with pytest.raises(ValueError, match="the protocol clean alone; received 'published'"):
         TABLES[name].grid(Options(protocol="published"))
 
@@ -77,9 +100,13 @@ def test_rows_can_be_left_out(name):
         (
             "neumf-ml1m",
             Options(algorithms=("dls",)),
-            "`algorithms` must be one of dense, dsl, rigl, set",
+            "`algorithms` must be one of dense, spectral, dsl, rigl",
         ),
-        ("neumf-ml1m", Options(algorithms=()), "`algorithms` must be some of dense, dsl, .* none"),
+        (
+            "neumf-ml1m",
+            Options(algorithms=()),
+            "`algorithms` must be some of dense, spectral, .* none",
+        ),
         ("neumf", Options(), "`table` must be one of multvae-synthetic"),
     ],
 )
