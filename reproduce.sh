@@ -14,9 +14,10 @@ Usage: ./reproduce.sh [COMMAND]
   (nothing)              make the table multvae-synthetic: small, fit for a CPU, no download
   list                   list the tables: multvae-synthetic, multvae-ml1m, multvae-citeulike,
                          lightgcn-gowalla, lightgcn-yelp2018, lightgcn-amazon-book, neumf-ml1m,
-                         neumf-citeulike, amgp-criteo-like, amgp-ml100k, amgp-criteo; SpectralDSL:
-                         spectral-gowalla, spectral-yelp2018; and with one thing changed: parts- and
-                         multvae-ml1m, multvae-citeulike, lightgcn-gowalla, neumf-ml1m, spectral-*
+                         neumf-citeulike, spectral-gowalla, spectral-yelp2018, amgp-criteo-like,
+                         amgp-ml100k, amgp-criteo; one thing changed: parts-multvae-ml1m,
+                         parts-multvae-citeulike, parts-lightgcn-gowalla, parts-neumf-ml1m,
+                         parts-spectral-gowalla, parts-spectral-yelp2018
   table NAME [flags]     make one table; finished runs are kept, interrupted ones go on
   all [flags]            make what is missing of every table that has the budget, and the report
   report [--out=FOLDER]  all tables on one page, README.md, and in one file, report.html
@@ -29,8 +30,7 @@ Flags of table, and of all but for protocol, quirks and algorithms:
   --budget=short|full    short (the default; LightGCN wants a GPU), or the published length;
                          lightgcn-* and amgp-criteo-like also have long, 2.5 and 4 times short
   --protocol=clean|published
-                         our protocol (the default), or the published code's with its quirks
-                         (amgp-*: clean alone, there is no published code)
+                         ours (default), or the published code's; amgp-, parts-, spectral-*: ours
   --quirks=A,B           under published, the quirks to keep (default: all; --quirks= for none):
                          bernoulli, masked_bias, warm_moments, shrinking_budget, test_selection,
                          fixed_negatives, file_order, last_batch

@@ -1,15 +1,15 @@
-"""Tables that are stored packed while they are trained, beside the same with masks, and dense.
+"""Tables that are stored packed while they are trained, beside the same with masks, and dense ones.
 
     python -m benchmarks.packed_state --out=FILE
 
-At density 0.1, DSL by rows with accumulated gradients among 8 candidates, Adam. "lightgcn" is
-LightGCN at Gowalla's size on a random graph of as many interactions, which propagates whole rows
-however they are stored; "towers" the dot product of a user's and an item's row, of tables of
---rows rows each. State is the bytes of the tables' variables and the optimizer's; the peak is of a
-process of its own, less that of a small model, as benchmarks.memory has it. Steps take turns in one
-process, ten of each storage without an update of its masks and ten with one: a figure is the median
-over the turns, a ratio the median of the ratios of turns side by side, an update what the ten steps
-with one take longer.
+At density 0.1, DSL by rows with accumulated gradients among 8 candidates, Adam; "gradual" is what
+prunes by magnitude and has the whole table first. "lightgcn" is LightGCN at Gowalla's size on a
+random graph of as many interactions, which propagates whole rows however they are stored; "towers"
+the dot product of a user's and an item's row, of tables of --rows rows each. State is the bytes of
+the tables' variables and the optimizer's; the peak is of a process of its own, less that of a small
+model, as benchmarks.memory has it. Steps take turns in one process, ten of each storage without an
+update of its masks and ten with one: a figure is the median over the turns, a ratio the median of
+the ratios of turns side by side, an update what the ten steps with one take longer.
 """
 
 import json
@@ -35,7 +35,7 @@ from tfdsl.models import BPRLoss, LightGCN
 _DENSITY, _CANDIDATES, _WIDTH = 0.1, 8, 64
 _STEPS = 10  # a turn, and in training up to the peak from update to update
 _NEVER = 10**6
-STORAGES = ("dense", "masked", "packed")
+STORAGES = ("dense", "gradual", "masked", "packed")
 _ROWS = flags.DEFINE_integer("rows", 500_000, "Rows of each of the towers' tables.")
 _TURNS = flags.DEFINE_integer("turns", 15, "Turns of each storage.", lower_bound=1)
 _OUT = flags.DEFINE_string("out", None, "JSON file for the figures.")
@@ -86,22 +86,27 @@ def _compiled(
     model, (n_users, n_items) = _MODELS[kind](storage, small)
     optimizer = keras.optimizers.Adam(1e-3)
     if storage != "dense":
-        algorithm = tfdsl.DSL(
-            _DENSITY,
-            granularity="row",
-            candidates=_CANDIDATES,
-            grow="accumulated_gradient",
-            optimizer_state="reset",
-            update_interval=interval,
-            total_steps=10 * _NEVER,
-        )
-        optimizer = tfdsl.SparseOptimizer(optimizer, algorithm)
+        optimizer = tfdsl.SparseOptimizer(optimizer, _algorithm(storage, interval))
     model.compile(optimizer, loss=BPRLoss(), jit_compile=True)
     optimizer.build(model.trainable_variables)
     draw = np.random.default_rng(1)
     users, items = draw.integers(0, n_users, 1024), draw.integers(0, n_items, (1024, 2))
     batch = (tf.constant(users, tf.int32), tf.constant(items, tf.int32))
     return model, (batch, tf.constant(np.tile(np.float32([1, 0]), (1024, 1))))
+
+
+def _algorithm(storage: str, interval: int) -> tfdsl.algorithms.Algorithm:
+    updates = {"update_interval": interval, "total_steps": 10 * _NEVER}
+    if storage == "gradual":
+        return tfdsl.GradualMagnitude(_DENSITY, **updates)
+    return tfdsl.DSL(
+        _DENSITY,
+        granularity="row",
+        candidates=_CANDIDATES,
+        grow="accumulated_gradient",
+        optimizer_state="reset",
+        **updates,
+    )
 
 
 def _state(model: keras.Model, storage: str) -> int:

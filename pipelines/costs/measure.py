@@ -104,7 +104,7 @@ def measure(config: RunConfig, data_dir: str | None) -> dict[str, Any]:
         "peak_bytes": peak,
         "training_flops": {"theoretical": theoretical["training"], "realised": realised[0]},
         "ranking_flops": {"theoretical": theoretical["ranking"], "realised": realised[1]},
-        "packed_bytes": _packed_bytes(config, data_dir, model),
+        "packed_bytes": packed_bytes(config, data_dir, model),
     }
 
 
@@ -163,7 +163,14 @@ def _realised(task: Any, model: Any, of_graph: dict[str, float]) -> tuple[float,
     )
 
 
-def _packed_bytes(config: RunConfig, data_dir: str | None, model: keras.Model) -> int:
+def packed_bytes(config: RunConfig, data_dir: str | None, model: keras.Model) -> int:
+    """Returns the bytes of a run's weights in an export, at the density that it ends at.
+
+    Args:
+        config: the run.
+        data_dir: folder with the data sets, or None for the cache.
+        model: of the run, as it begins.
+    """
     optimizer = sparse_optimizer_of(model)
     if optimizer and optimizer.algorithm.first_density > config.density:
         config = dataclasses.replace(config, algorithm="static")  # as sparse as it will be

@@ -51,6 +51,7 @@ def _of_spectral(interval: int) -> Cases:
         *({"update_interval": steps} for steps in (max(interval // 4, 1), interval * 4)),
         *(_settings(update_share=share) for share in (0.25, 0.75)),
         *({"optimizer_state": state} for state in ("keep", "mask")),
+        _settings(storage="packed"),
     ]
     first = _settings(init="spectral", granularity="row")  # and they stay
     return [

@@ -113,7 +113,9 @@ def test_a_run_with_a_wrong_number_is_one_line_and_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("quirks", [None, "masked_bias,bernoulli"])
+@pytest.mark.parametrize(
+    "quirks", [pytest.param(None, marks=pytest.mark.slow), "masked_bias,bernoulli"]
+)
 def test_a_run_of_a_published_table_can_be_made_alone(tmp_path, quirks):
     config = RunConfig("synthetic", "multvae", "dsl", 0.1, protocol="published")
     names = tuple(quirks.split(",")) if quirks else protocols.of_model("multvae")

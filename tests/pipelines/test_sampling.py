@@ -19,7 +19,7 @@ DENSE = MATRIX.toarray() > 0
 
 
 @pytest.mark.parametrize("uniform", UNIFORM)
-@pytest.mark.parametrize("negatives", [1, 4])
+@pytest.mark.parametrize("negatives", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_positives_are_the_users_and_no_negative_is(uniform, negatives):
     sampler = TripleSampler(MATRIX, 200, 3, uniform, negatives)
     for step in range(30):
@@ -54,7 +54,7 @@ def test_draws_are_uniform_over_what_they_say(uniform):
     assert (abs(counts - expected) <= 6 * np.sqrt(expected) + 1e-9).all()
 
 
-@pytest.mark.parametrize("batch_size", [7, 1000])
+@pytest.mark.parametrize("batch_size", [7, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("uniform", UNIFORM)
 def test_an_epoch_has_every_pair_once_or_every_user_equally_often(uniform, batch_size):
     active = DENSE.any(axis=1)

@@ -57,11 +57,12 @@ def run_until(n_saved, folder, monkeypatch):
     return all(seen[-1])
 
 
-def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path, monkeypatch, whole):
+# Inside the second pruned stretch, and then between two later days.
+@pytest.mark.parametrize("savings", [(5,), pytest.param((5, 6), marks=pytest.mark.slow)])
+def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path, monkeypatch, whole, savings):
     monkeypatch.setattr(stages, "AT_ONCE", 3)  # however many steps an execution takes
-    # Inside the second pruned stretch, and then between two later days.
-    assert run_until(5, tmp_path, monkeypatch) is True
-    assert run_until(6, tmp_path, monkeypatch) is False
+    for n_saved in savings:
+        assert run_until(n_saved, tmp_path, monkeypatch) is (n_saved == 5)
     assert not (tmp_path / "result.json").exists()
     result, (expected, folder) = train.run(CONFIG, tmp_path), whole
     for name in set(expected) - {"seconds", "step_milliseconds", "environment"}:

@@ -102,7 +102,9 @@ def test_a_switch_compiles_nothing():
     assert len(traces) == 1
 
 
-@pytest.mark.parametrize("kind", ["model.keras", "checkpoint"])
+@pytest.mark.parametrize(
+    "kind", ["model.keras", pytest.param("checkpoint", marks=pytest.mark.slow)]
+)
 def test_a_run_that_stops_inside_a_pruned_stretch_goes_on_with_the_same_bits(kind, tmp_path):
     model, _ = make()
     train(model, end=12)

@@ -91,7 +91,9 @@ def test_a_model_saved_before_its_first_step_becomes_sparse_when_it_is_loaded_an
 RISING = tfdsl.SET(tfdsl.schedules.Linear(0.25, 1.0, end=6), update_interval=2, total_steps=STEPS)
 
 
-@pytest.mark.parametrize("name", ["model.keras", "model.weights.h5"])
+@pytest.mark.parametrize(
+    "name", ["model.keras", pytest.param("model.weights.h5", marks=pytest.mark.slow)]
+)
 def test_a_model_that_has_become_dense_stays_so_when_it_is_loaded(tmp_path, name):
     model = compiled(algorithm=RISING)
     fit(model, 0, 8)
