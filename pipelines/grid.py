@@ -1,21 +1,29 @@
 """Runs what is missing of a grid, one run after the other or several at once."""
 
-import concurrent.futures
 import functools
-import multiprocessing
 import pathlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import tensorflow as tf
 from absl import logging
 
 from data.errors import MissingDataError
-from pipelines import files
+from pipelines import environment, files
 from pipelines.algorithms import BASELINES
 from pipelines.command_line import say
 from pipelines.config import RunConfig
+from pipelines.processes import Processes
 from pipelines.train import run
+
+
+class LostDeviceError(OSError):
+    """A process finds no GPU where there was one before."""
+
+
+# What a run fails with that is not its own doing.
+_STOPS = (LostDeviceError, tf.errors.InternalError)
 
 
 def run_grid(
@@ -39,17 +47,17 @@ def run_grid(
 
     Raises:
         DataError: the data is damaged.
+        OSError: processes of runs were stopped, or lost their GPU, twice without one that ended in
+            between. Once, those that went with them are begun again, from where they were.
     """
-    outcome = functools.partial(_outcome, folder=folder, data_dir=data_dir)
     if jobs == 1:
+        outcome = functools.partial(_outcome, folder=folder, data_dir=data_dir)
         return _collected(grid, [functools.partial(outcome, config) for config in grid], note)
-    pool = concurrent.futures.ProcessPoolExecutor(
-        jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1
-    )
-    try:
-        return _collected(grid, [pool.submit(outcome, config).result for config in grid], note)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    needs_gpu = bool(environment.gpus())
+    outcome = functools.partial(_outcome, folder=folder, data_dir=data_dir, needs_gpu=needs_gpu)
+    with Processes(outcome, grid, jobs, _STOPS) as processes:
+        outcomes = [functools.partial(processes.result, place) for place in range(len(grid))]
+        return _collected(grid, outcomes, note)
 
 
 def finished(config: RunConfig, folder: pathlib.Path) -> dict[str, Any] | None:
@@ -82,10 +90,12 @@ def _collected(
 
 
 def _outcome(
-    config: RunConfig, folder: pathlib.Path, data_dir: str | None
+    config: RunConfig, folder: pathlib.Path, data_dir: str | None, needs_gpu: bool = False
 ) -> tuple[dict[str, Any] | str, float]:
     """Returns the result of a run, or why there is no data for it, and the seconds it took."""
     logging.set_verbosity(logging.WARNING)  # TensorFlow reports every checkpoint it writes
+    if needs_gpu and not environment.gpus():
+        raise LostDeviceError("TensorFlow finds no GPU, where it found one before")
     started = time.perf_counter()
     try:
         result = run(config, folder / config.key, data_dir)

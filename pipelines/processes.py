@@ -1,0 +1,82 @@
+"""Calls in processes of their own, several at once, that outlive one that is stopped."""
+
+import concurrent.futures
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Self
+
+from pipelines.command_line import say
+
+
+class Processes:
+    """Calls with one argument each, several at once, every one in a process of its own.
+
+    A process that is stopped takes those beside it along, as one that leaves a GPU in a state that
+    they cannot use does: all that have not ended are begun again then.
+
+    Args:
+        call: of one argument; both can be pickled.
+        arguments: one a call.
+        jobs: how many run at once.
+        stops: errors of a call that count as a stopped process.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[Any], Any],
+        arguments: Sequence[Any],
+        jobs: int,
+        stops: Sequence[type[Exception]] = (),
+    ) -> None:
+        self._call, self._arguments, self._jobs = call, arguments, jobs
+        self._stops = (BrokenProcessPool, *stops)
+        self._futures: list[concurrent.futures.Future[Any] | None] = [None] * len(arguments)
+        self._n_ended = -1  # when they were last begun again
+        self._begin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def result(self, place: int) -> Any:
+        """Returns what the call of an argument returns.
+
+        Raises:
+            OSError: processes were stopped twice, and none has ended in between.
+        """
+        while True:
+            future = self._futures[place]
+            assert future
+            try:
+                return future.result()
+            except self._stops as error:
+                self._begin_again(error)
+
+    def _begin(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pool = concurrent.futures.ProcessPoolExecutor(
+            self._jobs, context, max_tasks_per_child=1
+        )
+        for place, argument in enumerate(self._arguments):
+            if not _has_ended(self._futures[place]):
+                self._futures[place] = self._pool.submit(self._call, argument)
+
+    def _begin_again(self, error: Exception) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        ended = sum(_has_ended(future) for future in self._futures)
+        if ended == self._n_ended:
+            raise ChildProcessError(
+                f"Processes were stopped again, and none has ended since ({error}). Where memory "
+                "is short, fewer at once need less of it (--jobs). The same command goes on from "
+                "here."
+            ) from error
+        self._n_ended = ended
+        say(f"a process was stopped ({error}); those that have not ended are begun again")
+        self._begin()
+
+
+def _has_ended(future: concurrent.futures.Future[Any] | None) -> bool:
+    return bool(future and future.done() and not future.cancelled() and not future.exception())

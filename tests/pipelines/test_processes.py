@@ -1,0 +1,58 @@
+import os
+import pathlib
+import signal
+
+import pytest
+
+from pipelines.processes import Processes
+
+
+class LostError(Exception):
+    pass
+
+
+def _stop_once(marker):
+    """Stops its own process where there is no such file yet, which it makes."""
+    path = pathlib.Path(marker)
+    if path.suffix != ".none" and not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return path.name
+
+
+def _stop(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _without_device(_):
+    raise LostError("it is gone")
+
+
+def _refuse(value):
+    raise ValueError(f"not {value}")
+
+
+def test_those_that_a_stopped_process_took_along_are_begun_again(tmp_path, capsys):
+    names = [str(tmp_path / name) for name in ("a.none", "b.once", "c.none", "d.once")]
+    with Processes(_stop_once, names, 2) as processes:
+        found = [processes.result(place) for place in range(4)]
+    assert found == ["a.none", "b.once", "c.none", "d.once"]
+    said = capsys.readouterr().err.splitlines()
+    assert 1 <= len(said) <= 2
+    assert all(line.startswith("a process was stopped (") for line in said)
+
+
+@pytest.mark.parametrize(("call", "why"), [(_stop, "terminated"), (_without_device, "it is gone")])
+def test_what_is_stopped_again_and_again_ends_in_one_line(call, why):
+    with (
+        Processes(call, [0, 1], 2, [LostError]) as processes,
+        pytest.raises(OSError, match=why) as raised,
+    ):
+        processes.result(0)
+    assert str(raised.value).startswith("Processes were stopped again, and none has ended since")
+
+
+def test_a_mistake_is_not_made_again(capsys):
+    with Processes(_refuse, [3], 2) as processes, pytest.raises(ValueError, match="not 3"):
+        processes.result(0)
+    assert not capsys.readouterr().err
