@@ -51,10 +51,9 @@ def _scheduled(config: "RunConfig", training: Training) -> dict[str, Any]:
 def _given(config: "RunConfig", training: Training, **own: Any) -> dict[str, Any]:
     given: dict[str, Any] = own | config.algorithm_settings
     given.pop("storage", None)
-    rotation = given.pop("rotation", "varimax")
+    own = {name: given.pop(name) for name in OF_SPECTRAL if name in given}
     if given.get("init") == "spectral":
-        interactions, seed = training.interactions, config.seed
-        given["init"] = tfdsl.Spectral(interactions, rotation=rotation, seed=seed)
+        given["init"] = tfdsl.Spectral(training.interactions, seed=config.seed, **own)
     return given
 
 
@@ -113,10 +112,12 @@ ANNEALING: dict[str, Callable[[float, int], schedules.Schedule]] = {
 }
 # What runs of the algorithms `DYNAMIC` can set, with an example each; "static" can set the first
 # masks, `FIRST`. What is not given is as the algorithm has it. `update_share`: the share of all
-# steps after which masks stay as they are; `candidates`: 0 for all that are inactive; `rotation`:
-# of spectral first masks; `storage`: of sparse tables, see `tfdsl.layers.SparseEmbedding`.
+# steps after which masks stay as they are; `candidates`: 0 for all that are inactive; `rotation`
+# and `users`: of spectral first masks; `storage`: of sparse tables, see
+# `tfdsl.layers.SparseEmbedding`.
 DYNAMIC = ("dsl", "set", "rigl", "spectral")
-FIRST = ("init", "rotation", "granularity")
+OF_SPECTRAL = ("rotation", "users")
+FIRST = ("init", *OF_SPECTRAL, "granularity")
 ALGORITHM_SETTINGS: dict[str, Any] = {
     "drop": "magnitude",
     "grow": "gradient",
@@ -125,6 +126,7 @@ ALGORITHM_SETTINGS: dict[str, Any] = {
     "update_share": 1.0,
     "init": "exact",
     "rotation": "varimax",
+    "users": 0.8,
     "granularity": "entry",
     "candidates": 8,
     "storage": "dense",
@@ -147,6 +149,8 @@ def check_settings(algorithm: str, given: dict[str, Any]) -> None:
         checks.choice("algorithm_settings", name, known)
         if name == "annealing":
             checks.choice(name, value, ANNEALING)
+        elif name == "users":
+            checks.number(name, value, "(0, 1)")
         elif name in ("update_ratio", "update_share"):
             checks.number(name, value, "(0, 1]")
         elif name == "candidates":

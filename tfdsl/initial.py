@@ -4,12 +4,13 @@ An algorithm's `init` is the name of a way that needs no data, or an object with
 `InitialScores` describes it.
 """
 
+import math
 from typing import Any, Protocol, runtime_checkable
 
 import keras
 import numpy as np
 
-from tfdsl import checks, schedules
+from tfdsl import checks, distributions, schedules
 from tfdsl.csr import CSRMatrix, check_csr
 
 ROTATIONS = ("varimax", "none")
@@ -28,6 +29,30 @@ class InitialScores(Protocol):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, but for data."""
+
+
+def row_budgets(init: Any, path: str, shape: tuple[int, ...], total: int) -> np.ndarray | None:
+    """Returns how many entries of each row of a weight are active at first, int32 (rows,).
+
+    An `init` that has a method `row_budgets(path, shape, total)` is asked; None where it says
+    nothing. Rows are those of `granularity="row"`: of a kernel its longer side.
+
+    Raises:
+        ValueError: what it says are no budgets of `total` entries in all.
+    """
+    ask = getattr(init, "row_budgets", None)
+    given = None if ask is None else ask(path, shape, total)
+    if given is None:
+        return None
+    budgets = np.asarray(given)
+    rows, width = max(shape), math.prod(shape) // max(shape)
+    fits = budgets.shape == (rows,) and np.issubdtype(budgets.dtype, np.integer)
+    if not fits or not 0 <= budgets.min() <= budgets.max() <= width or budgets.sum() != total:
+        raise ValueError(
+            f"`row_budgets` must be {rows} integers from 0 to {width} that make {total} for "
+            f"{path!r}; received {budgets!r}."
+        )
+    return budgets.astype(np.int32)
 
 
 @keras.saving.register_keras_serializable(package="tfdsl")
@@ -56,6 +81,8 @@ class Spectral(schedules.Serializable):
         rows: what a weight's rows are, by its path: "users", "items" or "nodes", where their number
             does not tell.
         rotation: "varimax" or "none".
+        users: share of a table of nodes' weights that its users' rows have, in (0, 1), each as
+            many; None: users and items have as many. For granularity="row" and a constant density.
         seed: of the randomised SVD.
 
     Raises:
@@ -73,6 +100,7 @@ class Spectral(schedules.Serializable):
         *,
         rows: dict[str, str] | None = None,
         rotation: str = "varimax",
+        users: float | None = None,
         seed: int = 0,
     ) -> None:
         if interactions is not None:
@@ -84,6 +112,7 @@ class Spectral(schedules.Serializable):
         for name in self.rows.values():
             checks.choice("rows", name, ("nodes", "users", "items"))
         self.rotation = checks.choice("rotation", rotation, ROTATIONS)
+        self.users = None if users is None else checks.number("users", users, "(0, 1)")
         self.seed = checks.seed(seed)
         self._factors: dict[int, Factors] = {}
 
@@ -104,6 +133,28 @@ class Spectral(schedules.Serializable):
                 table = _unit_rows(np.concatenate(parts))
                 return table.T if turned else table
         return None
+
+    def row_budgets(self, path: str, shape: tuple[int, ...], total: int) -> np.ndarray | None:
+        """Returns how many entries of each row of a table of nodes are active; see `row_budgets`.
+
+        As many as `users` says are the users', but for what does not fit in their rows or the
+        items'.
+
+        Args:
+            path: the weight's.
+            shape: the weight's.
+            total: how many entries are active in all.
+        """
+        if self.users is None or self.interactions is None or len(shape) != 2:
+            return None
+        if self._kind(path, max(shape)) != "nodes":
+            return None
+        n_users, n_items = self.interactions.shape
+        width = min(shape)
+        most = min(round(self.users * total), n_users * width)
+        of_users = max(most, total - n_items * width)
+        each = ((of_users, n_users), (total - of_users, n_items))
+        return np.concatenate([distributions.row_budgets(n, rows).numpy() for n, rows in each])
 
     def _kind(self, path: str, n: int) -> str | None:
         """Returns what the n rows of a weight are."""
@@ -138,7 +189,8 @@ class Spectral(schedules.Serializable):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, but for the interactions."""
-        return {"rows": self.rows, "rotation": self.rotation, "seed": self.seed}
+        names = ("rows", "rotation", "users", "seed")
+        return {name: getattr(self, name) for name in names}
 
 
 def varimax(rows: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """All sparse weights of one optimizer: their first masks, what growth looks at, their new masks."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -7,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfdsl import gradients
+from tfdsl import distributions, gradients, initial, schedules
 from tfdsl.algorithms import Algorithm
 from tfdsl.compiling import compiled
 from tfdsl.layers.masking import mask_of
@@ -128,12 +129,14 @@ class MaskUpdates:
         step = tf.constant(0, tf.int64)
         if self._masked:
             first = [tf.convert_to_tensor(sparse.weight) for sparse in self._masked]
-            priors = [self._prior(sparse) for sparse in self._masked]
-            new = self._initial_masks(first, step, priors=priors)
+            priors, budgets = (
+                [of(sparse) for sparse in self._masked] for of in (self._prior, self._row_budgets)
+            )
+            new = self._initial_masks(first, step, priors=priors, budgets=budgets)
             for sparse, mask in zip(self._masked, new, strict=True):
                 sparse.set_mask(mask)
         for packed in self._packed:
-            packed.make_mask(self._prior(packed), step)
+            packed.make_mask(self._prior(packed), step, self._row_budgets(packed))
 
     def _prior(self, sparse: SparseWeight | PackedWeight) -> Tensor | None:
         """Returns the scores of a weight's first mask, where the algorithm has some."""
@@ -145,6 +148,21 @@ class MaskUpdates:
                 f"{tuple(weight.shape)}, received scores of shape {np.shape(scores)}."
             )
         return None if scores is None else tf.constant(scores, tf.float32)
+
+    def _row_budgets(self, sparse: SparseWeight | PackedWeight) -> Tensor | None:
+        """Returns how many active entries each row of a weight has, where `init` says it."""
+        algorithm, weight = self._algorithm, sparse.weight
+        shape = tuple(weight.shape)
+        total = int(distributions.budget(math.prod(shape), sparse.density))
+        budgets = initial.row_budgets(algorithm.init, weight.path, shape, total)
+        if budgets is None:
+            return None
+        if algorithm.granularity != "row" or not isinstance(algorithm.density, schedules.Constant):
+            raise ValueError(
+                f"`init` gives the rows of {weight.path!r} budgets of their own: use "
+                f"granularity='row' and a constant density; received {algorithm!r}."
+            )
+        return tf.constant(budgets, tf.int32)
 
     def forget(self) -> None:
         """Forgets what was ever active: masks of ones are of a model before its first step then."""

@@ -92,13 +92,23 @@ class PackedWeight:
         """Whether no mask was chosen for it, and nothing learned."""
         return self.weight.is_new()
 
-    def make_mask(self, prior: Tensor | None, step: Tensor) -> None:
+    def make_mask(self, prior: Tensor | None, step: Tensor, budgets: Tensor | None = None) -> None:
         """Makes the first mask, in the host's memory: the table is whole on the way.
 
         Args:
             prior: scores of entries, of the table's shape, where there are some.
             step: int64 scalar.
+            budgets: how many active entries each row is to have, where `init` says it.
+
+        Raises:
+            ValueError: rows are to have other numbers of active entries than the table has places.
         """
+        if budgets is not None:
+            raise ValueError(
+                f"The rows of the packed table {self.weight.path!r} have as many active entries "
+                "as each other, and its `init` gives them budgets of their own, as "
+                "Spectral(users=...) does; leave that out, or use storage='dense'."
+            )
         with tf.device("CPU:0"):
             (mask,) = self._first_masks(
                 [self.weight.initial()],

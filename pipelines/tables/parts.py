@@ -8,6 +8,7 @@ from pipelines.tables import light_gcn, mult_vae, neu_mf
 from pipelines.tables.base import Options, Table
 
 DENSITY = 0.2
+_USERS = (0.6, 0.8)  # shares of the weights that users' rows have
 Cases: TypeAlias = list[tuple[Any, ...]]
 _NOTES = "Every row but the first has the first one's configuration but for what it names."
 
@@ -52,11 +53,13 @@ def _of_spectral(interval: int) -> Cases:
         *(_settings(update_share=share) for share in (0.25, 0.75)),
         *({"optimizer_state": state} for state in ("keep", "mask")),
         _settings(storage="packed"),
+        *(_settings(users=share) for share in _USERS),
     ]
-    first = _settings(init="spectral", granularity="row")  # and they stay
+    first = {"init": "spectral", "granularity": "row"}  # and they stay
+    shares: list[dict[str, Any]] = [{}, *({"users": share} for share in _USERS)]
     return [
         *(("spectral", DENSITY, own) for own in changes),
-        ("static", DENSITY, first),
+        *(("static", DENSITY, _settings(**first, **share)) for share in shares),
         ("dsl", DENSITY),
         ("dense", 1.0),
     ]

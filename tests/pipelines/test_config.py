@@ -98,10 +98,11 @@ def test_candidates_can_be_all_and_first_masks_of_another_rotation_can_stay():
     config = RunConfig("gowalla", "lightgcn", "spectral", 0.1, algorithm_settings=given)
     made = config.optimizer(1000, PAIRS).algorithm
     assert (made.granularity, made.candidates, made.init.rotation) == ("entry", None, "varimax")
-    given = {"init": "spectral", "rotation": "none", "granularity": "row"}
+    given = {"init": "spectral", "rotation": "none", "users": 0.7, "granularity": "row"}
     config = dataclasses.replace(config, algorithm="static", algorithm_settings=given)
     made = config.optimizer(1000, PAIRS).algorithm
-    assert (made.init.rotation, made.granularity, made.updates) == ("none", "row", None)
+    assert (made.init.rotation, made.init.users, made.updates) == ("none", 0.7, None)
+    assert made.granularity == "row"
 
 
 @pytest.mark.parametrize(
@@ -110,9 +111,10 @@ def test_candidates_can_be_all_and_first_masks_of_another_rotation_can_stay():
         (
             "static",
             {"grow": "random"},
-            "`algorithm_settings` must be one of init, rotation, granularity; received 'grow'",
+            "`algorithm_settings` must be one of init, rotation, users, granularity; .*'grow'",
         ),
         ("gradual", {"init": "exact"}, "are of dsl, .* spectral, static; .* 'gradual'"),
+        ("dsl", {"users": 1.5}, "`users` must be a number in .0, 1.; received 1.5"),
         ("dsl", {"rotation": "quartimax"}, "`rotation` must be one of varimax, none"),
         ("dsl", {"growth": 1}, "`algorithm_settings` must be one of drop, .* received 'growth'"),
         ("dsl", {"grow": "best"}, "`grow` must be one of gradient, .* received 'best'"),

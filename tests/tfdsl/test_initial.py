@@ -5,9 +5,11 @@ import builtins
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy import sparse
 
 import tfdsl
+from pipelines.sampling import TripleSampler
 from tfdsl import initial
 from tfdsl.layers import mask_of
 
@@ -159,3 +161,69 @@ def test_scores_of_another_shape_are_refused():
 def test_a_class_in_place_of_an_object_is_refused():
     with pytest.raises(ValueError, match=r"`init` must be one of .*Spectral"):
         tfdsl.StaticSparse(0.5, init=initial.Spectral)
+
+
+@pytest.mark.parametrize(("users", "of_users"), [(0.75, 126), (0.01, 2), (0.99, 166)])
+def test_users_have_their_share_of_a_table_of_nodes(users, of_users):
+    pairs = blocks()  # 80 users, 60 items
+    algorithm = tfdsl.SpectralDSL(
+        0.2, pairs, users=users, total_steps=40, update_interval=5, candidates=2
+    )
+    model = tfdsl.models.LightGCN(pairs, width=6)
+    model.compile(tfdsl.SparseOptimizer("adam", algorithm), loss=tfdsl.models.BPRLoss())
+    model.optimizer.build(model.trainable_variables)
+    model.sampler = TripleSampler(pairs, 32, seed=2)
+    for _ in range(2):  # at first, and after updates of the masks
+        active = np.sum(mask_of(model.nodes.embeddings), axis=1)
+        assert (active[:80].sum(), active[80:].sum()) == (of_users, 168 - of_users)
+        for part in (active[:80], active[80:]):
+            assert part.max() - part.min() <= 1
+        model.fit(tf.data.Dataset.range(20).batch(20), verbose=0)
+
+
+def test_what_does_not_fit_in_the_rows_of_some_is_the_others():
+    init = initial.Spectral(blocks(), users=0.9)
+    assert np.unique(init.row_budgets("nodes", (140, 6), 600)).tolist() == [2, 6]
+    init = initial.Spectral(blocks(), users=0.1)
+    assert init.row_budgets("nodes", (140, 6), 600)[:80].sum() == 600 - 60 * 6
+    for shape in [(80, 6), (60, 6), (140,), (33, 6)]:
+        assert init.row_budgets("table", shape, 10) is None
+    assert initial.Spectral(blocks()).row_budgets("nodes", (140, 6), 600) is None
+
+
+class OfRows:
+    def __init__(self, budgets):
+        self.budgets = budgets
+
+    def scores(self, path, shape):
+        return None
+
+    def row_budgets(self, path, shape, total):
+        return self.budgets
+
+    def get_config(self):
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("budgets", "kwargs", "message"),
+    [
+        ([1, 2, 0], {}, "must be 4 integers from 0 to 2 that make 4 for"),
+        ([3, 1, 0, 0], {}, "received array"),
+        ([1, 1, 1, 0], {}, "received array"),
+        ([1.0, 1.0, 1.0, 1.0], {}, "received array"),
+        ([2, 1, 1, 0], {"granularity": "entry"}, "use granularity='row' and a constant density"),
+        (
+            [2, 1, 1, 0],
+            {"density": tfdsl.schedules.Linear(1.0, 0.5, end=4)},
+            "use granularity='row' and a constant density",
+        ),
+    ],
+)
+def test_budgets_of_rows_that_cannot_be_are_refused(budgets, kwargs, message):
+    given = {"density": 0.5, "granularity": "row", "update_interval": 4} | kwargs
+    optimizer = tfdsl.SparseOptimizer("adam", tfdsl.SET(init=OfRows(budgets), **given))
+    model = keras.Sequential([tfdsl.layers.SparseDense(2, use_bias=False)])
+    model.build((None, 4))
+    with pytest.raises(ValueError, match=message):
+        optimizer.build(model.trainable_variables)

@@ -14,6 +14,7 @@ NAN, INF = float("nan"), float("inf")
 NO_COUNTS = [0, -1, 1.5, 2.0, True, "3", None, NAN, [1]]
 NO_SEEDS = [-1, 2**31, 1.5, True, "3", None]
 NO_SHARES = [0, 0.0, -0.1, 1.0000001, NAN, INF, -INF, "0.5", True, None, [0.5]]
+USERS = ([None, 1e-9, 0.5], [value for value in [*NO_SHARES, 1, 1.0] if value is not None])
 NO_NAMES = ["", "nonsense", None, 3, ["uniform"]]
 NO_FLAGS = [0, 1, "yes", None]
 SEEDS = ([0, 2**31 - 1, np.int64(3)], NO_SEEDS)
@@ -94,6 +95,7 @@ LIMITS = {
         | {
             "interactions": ([GRAPH], [3, "train", GRAPH.toarray(), GRAPH.tocoo(), None]),
             "init": ([None], ["exact", initial.Spectral()]),  # beside interactions
+            "users": USERS,
             "density": ([1e-9, 1, 1.0], [*NO_SHARES, schedules.Linear(0.1, 0.5, end=9)]),
             "distribution": (["uniform", "erk"], [*NO_NAMES, "global"]),
             "granularity": (["row"], [*NO_NAMES, "entry"]),  # which candidates are of
@@ -123,6 +125,7 @@ LIMITS = {
             "interactions": ([None, GRAPH], [3, "train", GRAPH.toarray(), GRAPH.tocoo()]),
             "rows": ([None, {}, {"a": "items"}], [3, "items", ["items"], {"a": "words"}, {"a": 3}]),
             "rotation": names("varimax", "none"),
+            "users": USERS,
             "seed": SEEDS,
         },
     ),

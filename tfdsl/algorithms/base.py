@@ -15,7 +15,7 @@ INITS = ("exact", "bernoulli", "magnitude")
 GRANULARITIES = ("entry", "row")
 OPTIMIZER_STATES = ("keep", "mask", "reset")
 
-_GroupFn = Callable[[WeightState, float, Tensor, Tensor], Tensor]
+_GroupFn = Callable[[WeightState, Any, Tensor, Tensor], Tensor]
 _BudgetFn = Callable[[WeightState, Tensor, Tensor, Tensor], Tensor]
 
 
@@ -31,8 +31,9 @@ class Algorithm(schedules.Serializable):
             also takes the steps to prune at).
         distribution: how the budget is shared among tensors: "uniform", "erk" or "global".
         granularity: "entry": all of a weight's entries compete for its budget; "row": every row of
-            a table has as many active entries as every other, to within one, at all times (of a
-            kernel: every row or every column, whichever are more), and only a row's own compete.
+            a table has as many active entries as every other, to within one, or as its `init` has
+            row budgets, at all times (of a kernel: every row or every column, whichever are more),
+            and only a row's own compete.
         init: initial mask: "exact" (random, exactly round(density * size) entries), "bernoulli"
             (random, each entry by itself, so that only the expected count is the budget; this
             is the published code's way and the one exception from exact counts), "magnitude"
@@ -128,6 +129,7 @@ class Algorithm(schedules.Serializable):
         densities: Sequence[float] | None = None,
         priors: Sequence[Tensor | None] | None = None,
         places: Sequence[int] | None = None,
+        budgets: Sequence[Tensor | None] | None = None,
     ) -> list[Tensor]:
         """Returns the masks to begin with, one a weight, of the weight's shape.
 
@@ -138,12 +140,17 @@ class Algorithm(schedules.Serializable):
             priors: of each weight the scores of `init`, of its shape, or None.
             places: of these weights among all that are managed, a part of their seeds; None if
                 they are all.
+            budgets: of each weight how many active entries its rows have, int32 (rows,), where
+                `init` says it; None where the density does.
         """
-        priors = priors or [None] * len(weights)
+        priors, budgets = (of or [None] * len(weights) for of in (priors, budgets))
         states = [
             WeightState(weight, prior=prior) for weight, prior in zip(weights, priors, strict=True)
         ]
-        return self._each(self._initial, states, tf.cast(step, tf.int64), densities, places)
+        if densities is None:
+            densities = self.densities([tuple(weight.shape) for weight in weights])
+        shares = list(zip(densities, budgets, strict=True))
+        return self._each(self._initial, states, tf.cast(step, tf.int64), shares, places)
 
     def next_masks(
         self,
@@ -189,8 +196,12 @@ class Algorithm(schedules.Serializable):
         scores = masks.random_scores(tuple(state.mask.shape), seed)
         return masks.grow_highest(state.mask, scores, n, masks.fork(seed, 1)) & ~state.mask
 
-    def _initial(self, state: WeightState, density: float, step: Tensor, seed: Tensor) -> Tensor:
-        budget = self._budget(state, density, step)
+    def _initial(
+        self, state: WeightState, share: tuple[float, Tensor | None], step: Tensor, seed: Tensor
+    ) -> Tensor:
+        density, budget = share
+        if budget is None:
+            budget = self._budget(state, density, step)
         return self._in_blocks(self._first, state, budget, step, seed)
 
     def _first(self, state: WeightState, budget: Tensor, step: Tensor, seed: Tensor) -> Tensor:
@@ -246,12 +257,12 @@ class Algorithm(schedules.Serializable):
         fn: _GroupFn,
         states: Sequence[WeightState],
         step: Tensor,
-        densities: Sequence[float] | None,
+        shares: Sequence[Any] | None,
         places: Sequence[int] | None = None,
     ) -> list[Tensor]:
         """Calls `fn` with each weight's flat state; with all of them joined for a global budget."""
         shapes = [tuple(state.weight.shape) for state in states]
-        shares = self.densities(shapes) if densities is None else densities
+        shares = self.densities(shapes) if shares is None else shares
         in_rows = self.granularity == "row"
         flat = [state.map(_rows if in_rows else _flat) for state in states]
         if self.distribution == "global":

@@ -27,6 +27,7 @@ class SpectralDSL(DSL):
         density: share of active weights, in (0, 1].
         interactions: CSR [users, items] of the training part; see `Spectral`.
         total_steps: length of the training run in optimizer steps.
+        users: share of a table of nodes' weights that users' rows have; see `Spectral`.
         init: first masks, instead of those from `interactions`.
         update_interval: optimizer steps between two updates; a 200th of `total_steps` if None.
         **kwargs: as `DSL` takes them.
@@ -52,6 +53,7 @@ class SpectralDSL(DSL):
         interactions: CSRMatrix | None = None,
         *,
         total_steps: int,
+        users: float | None = None,
         init: str | initial.InitialScores | None = None,
         update_interval: int | None = None,
         **kwargs: Any,
@@ -62,9 +64,11 @@ class SpectralDSL(DSL):
                     "SpectralDSL makes its first masks from the interactions, a CSR matrix [users, "
                     "items] of the training part; received None. Give them, or another `init`."
                 )
-            init = initial.Spectral(interactions, seed=kwargs.get("seed", 0))
-        elif interactions is not None:
-            raise ValueError("Give `interactions` or `init`; received both.")
+            init = initial.Spectral(interactions, users=users, seed=kwargs.get("seed", 0))
+        elif interactions is not None or users is not None:
+            raise ValueError(
+                "Give `interactions`, and `users` with them, or `init`; received both."
+            )
         checks.count("total_steps", total_steps)
         if update_interval is None:
             update_interval = max(total_steps // 200, 1)
