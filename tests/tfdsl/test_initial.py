@@ -163,11 +163,10 @@ def test_a_class_in_place_of_an_object_is_refused():
         tfdsl.StaticSparse(0.5, init=initial.Spectral)
 
 
-@pytest.mark.parametrize(("users", "of_users"), [(0.75, 126), (0.01, 2), (0.99, 166)])
-def test_users_have_their_share_of_a_table_of_nodes(users, of_users):
+def test_users_keep_their_share_of_a_table_of_nodes():
     pairs = blocks()  # 80 users, 60 items
     algorithm = tfdsl.SpectralDSL(
-        0.2, pairs, users=users, total_steps=40, update_interval=5, candidates=2
+        0.2, pairs, users=0.75, total_steps=40, update_interval=5, candidates=2
     )
     model = tfdsl.models.LightGCN(pairs, width=6)
     model.compile(tfdsl.SparseOptimizer("adam", algorithm), loss=tfdsl.models.BPRLoss())
@@ -175,10 +174,25 @@ def test_users_have_their_share_of_a_table_of_nodes(users, of_users):
     model.sampler = TripleSampler(pairs, 32, seed=2)
     for _ in range(2):  # at first, and after updates of the masks
         active = np.sum(mask_of(model.nodes.embeddings), axis=1)
-        assert (active[:80].sum(), active[80:].sum()) == (of_users, 168 - of_users)
+        assert (active[:80].sum(), active[80:].sum()) == (126, 168 - 126)
         for part in (active[:80], active[80:]):
             assert part.max() - part.min() <= 1
         model.fit(tf.data.Dataset.range(20).batch(20), verbose=0)
+
+
+@pytest.mark.parametrize(("users", "of_users"), [(0.75, 126), (0.01, 2), (0.99, 166)])
+def test_a_share_is_met_to_the_entry(users, of_users):
+    budgets = initial.Spectral(blocks(), users=users).row_budgets("nodes", (140, 6), 168)
+    assert (budgets[:80].sum(), budgets[80:].sum()) == (of_users, 168 - of_users)
+
+
+def test_a_packed_table_has_no_rows_of_different_lengths():
+    pairs = blocks()
+    model = tfdsl.models.LightGCN(pairs, width=6, storage="packed", density=0.5, candidates=2)
+    algorithm = tfdsl.SpectralDSL(0.5, pairs, users=0.75, candidates=2, total_steps=40)
+    optimizer = tfdsl.SparseOptimizer("adam", algorithm)
+    with pytest.raises(ValueError, match="as many active entries as each other, and its `init`"):
+        optimizer.build(model.trainable_variables)
 
 
 def test_what_does_not_fit_in_the_rows_of_some_is_the_others():

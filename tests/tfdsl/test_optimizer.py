@@ -109,7 +109,9 @@ INNER = {
 }
 
 
-@pytest.mark.parametrize("inner", INNER)
+@pytest.mark.parametrize(
+    "inner", [pytest.param(name, marks=[pytest.mark.slow] * (name == "EMA")) for name in INNER]
+)
 def test_weights_stay_sparse_with_what_the_inner_optimizer_brings(inner):
     model, watch = compiled(INNER[inner](), mode="xla"), Watch()
     before = masks_of(model)
