@@ -144,6 +144,12 @@ def check_settings(algorithm: str, given: dict[str, Any]) -> None:
             f"`algorithm_settings` are of {', '.join(DYNAMIC)}, static; received {given!r} for "
             f"{algorithm!r}."
         )
+    is_spectral = given.get("init", "spectral" if algorithm == "spectral" else "") == "spectral"
+    if not is_spectral and set(given) & set(OF_SPECTRAL):
+        raise ValueError(
+            f"{', '.join(OF_SPECTRAL)} are of spectral first masks, init=spectral; received "
+            f"{given!r} for {algorithm!r}."
+        )
     for name, value in given.items():
         known = FIRST if algorithm == "static" else ALGORITHM_SETTINGS
         checks.choice("algorithm_settings", name, known)
