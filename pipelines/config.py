@@ -162,6 +162,11 @@ class RunConfig:
                 f"`storage` is of tables of users and items, which lightgcn and neumf have; "
                 f"received it for {self.model}."
             )
+        if "users" in self.algorithm_settings and (self.model != "lightgcn" or self.tables):
+            raise ValueError(
+                "`users` is of a table of users and items together, which lightgcn has, and not "
+                f"where it is stored packed; received {self.algorithm_settings} for {self.model}."
+            )
         if self.tables and not self.tables["candidates"]:
             raise ValueError("A packed table is grown among `candidates`; received 0, for all.")
         baseline = BASELINES.get(self.algorithm)

@@ -35,7 +35,7 @@ def row_budgets(init: Any, path: str, shape: tuple[int, ...], total: int) -> np.
     """Returns how many entries of each row of a weight are active at first, int32 (rows,).
 
     An `init` that has a method `row_budgets(path, shape, total)` is asked; None where it says
-    nothing. Rows are those of `granularity="row"`: of a kernel its longer side.
+    nothing. Rows are those of `granularity="row"`: of a kernel its longer side; a vector is one.
 
     Raises:
         ValueError: what it says are no budgets of `total` entries in all.
@@ -45,7 +45,8 @@ def row_budgets(init: Any, path: str, shape: tuple[int, ...], total: int) -> np.
     if given is None:
         return None
     budgets = np.asarray(given)
-    rows, width = max(shape), math.prod(shape) // max(shape)
+    others = math.prod(shape[:-1])
+    rows, width = (shape[-1], others) if 1 < others < shape[-1] else (others, shape[-1])
     fits = budgets.shape == (rows,) and np.issubdtype(budgets.dtype, np.integer)
     if not fits or not 0 <= budgets.min() <= budgets.max() <= width or budgets.sum() != total:
         raise ValueError(

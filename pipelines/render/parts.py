@@ -84,7 +84,8 @@ def picture(table: Table, results: Sequence[dict[str, Any]], path: pathlib.Path)
         axes.axvline(np.mean([run["test"][metric] for run in rows[0]]), color="grey", linewidth=1)
     axes.set_yticks(range(len(rows)), names)
     axes.invert_yaxis()
-    axes.set(xlabel=f"test {metric}", title=table.title)
+    axes.set_xlabel(f"test {metric}")
+    figure.suptitle(table.title, fontsize="medium")  # over the names too: it is long
     figures.finish(axes)
     figures.save(figure, path)
 

@@ -12,6 +12,7 @@ from pipelines.tasks import TASKS
 
 CONFIG = RunConfig(data="synthetic", model="multvae", algorithm="dsl", density=0.1)
 PAIRS = sparse.csr_array(np.eye(3, 4, dtype="f4"))
+PACKED = {"storage": "packed"}
 
 
 def test_every_field_changes_the_key():
@@ -91,6 +92,15 @@ def test_first_masks_and_storage_are_as_the_settings_say():
         dataclasses.replace(CONFIG, algorithm_settings={"storage": "packed"})
     with pytest.raises(ValueError, match="which dlrm's clicks are not"):
         RunConfig("criteo", "dlrm", "spectral", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "more"),
+    [("ml-1m", "neumf", {}), ("ml-1m", "multvae", {}), ("gowalla", "lightgcn", PACKED)],
+)
+def test_a_share_of_users_is_refused_where_no_table_can_have_it(data, model, more):
+    with pytest.raises(ValueError, match="`users` is of a table of users and items together"):
+        RunConfig(data, model, "spectral", 0.1, algorithm_settings={"users": 0.8} | more)
 
 
 def test_candidates_can_be_all_and_first_masks_of_another_rotation_can_stay():

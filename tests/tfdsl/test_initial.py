@@ -241,3 +241,15 @@ def test_budgets_of_rows_that_cannot_be_are_refused(budgets, kwargs, message):
     model.build((None, 4))
     with pytest.raises(ValueError, match=message):
         optimizer.build(model.trainable_variables)
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows"), [((4, 2), 4), ((2, 4), 4), ((5,), 1), ((1, 5), 1), ((2, 3, 4), 6)]
+)
+def test_rows_are_those_that_masks_have(shape, rows):
+    total = 2 * rows
+    init = OfRows([2] * rows)
+    assert initial.row_budgets(init, "w", shape, total).tolist() == [2] * rows
+    algorithm = tfdsl.StaticSparse(0.5, granularity="row")
+    (mask,) = algorithm.initial_masks([tf.zeros(shape)], budgets=[tf.fill([rows], 2)])
+    assert mask.numpy().sum() == total

@@ -228,10 +228,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing_but_is_counted(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(
-    "inner",
-    ["adam", pytest.param("momentum", marks=pytest.mark.slow), "nesterov", "rmsprop", "lion"],
-)
+@pytest.mark.parametrize("inner", ["adam", "momentum", "nesterov", "rmsprop", "lion"])
 def test_density_one_gives_the_bits_of_plain_keras(mode, inner):
     results = []
     make = {
