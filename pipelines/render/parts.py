@@ -1,7 +1,7 @@
 """Tables of one run and of what becomes of it when one thing is changed."""
 
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -51,16 +51,21 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
 
 def change(config: dict[str, Any], base: dict[str, Any]) -> str:
     """Names what one configuration has otherwise than another, but for the seed."""
-    if config["algorithm"] != base["algorithm"]:
-        settings = config["algorithm_settings"].items()
-        return ", ".join([config["algorithm"], *(f"{name} = {value}" for name, value in settings)])
-    named = [f"{name} = {value}" for name, value in _differences(config, base)]
-    return ", ".join(named) or f"{base['algorithm']}, as it is"
+    algorithm = config["algorithm"]
+    if algorithm == base["algorithm"]:
+        named = [f"{name} = {value}" for name, value in _differences(config, base)]
+        return ", ".join(named) or f"{algorithm}, as it is"
+    # Of another algorithm all settings are named, whether the first has the same or not.
+    others = {"algorithm", "algorithm_settings"} | ({"density"} if algorithm == "dense" else set())
+    differences = dict(_differences(config, base, others)) | config["algorithm_settings"]
+    return ", ".join([algorithm, *(f"{name} = {value}" for name, value in differences.items())])
 
 
-def _differences(config: dict[str, Any], base: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _differences(
+    config: dict[str, Any], base: dict[str, Any], but: Set[str] = frozenset()
+) -> Iterator[tuple[str, Any]]:
     for name, value in config.items():
-        if name == "seed" or value == base.get(name):
+        if name in {"seed", *but} or value == base.get(name):
             continue
         if isinstance(value, dict):
             yield from _differences(value, base[name])

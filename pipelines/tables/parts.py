@@ -9,6 +9,7 @@ from pipelines.tables.base import Options, Table
 
 DENSITY = 0.2
 _USERS = (0.6, 0.8)  # shares of the weights that users' rows have
+_STAY = {"init": "spectral", "granularity": "row"}  # first masks, for "static"
 Cases: TypeAlias = list[tuple[Any, ...]]
 _NOTES = "Every row but the first has the first one's configuration but for what it names."
 
@@ -55,17 +56,36 @@ def _of_spectral(interval: int) -> Cases:
         _settings(storage="packed"),
         *(_settings(users=share) for share in _USERS),
     ]
-    first = {"init": "spectral", "granularity": "row"}  # and they stay
     shares: list[dict[str, Any]] = [{}, *({"users": share} for share in _USERS)]
     return [
         *(("spectral", DENSITY, own) for own in changes),
-        *(("static", DENSITY, _settings(**first, **share)) for share in shares),
+        *(("static", DENSITY, _settings(**_STAY, **share)) for share in shares),
         ("dsl", DENSITY),
         ("dense", 1.0),
     ]
 
 
-def _table(name: str, title: str, of: Table, rows: Callable[[int], Cases]) -> Table:
+def _of_users(interval: int) -> Cases:
+    """Returns the rows of users' shares by density, of masks that stay and that move."""
+    shares: list[dict[str, Any]] = [{}, *({"users": share} for share in (*_USERS, 0.9))]
+    seldom = {"update_interval": 12 * interval}
+    moved: list[dict[str, Any]] = [
+        _settings(users=0.8),
+        _settings(users=0.8) | seldom,
+        _settings(users=0.8, update_ratio=0.1) | seldom,
+    ]
+    return [
+        *(
+            ("static", density, _settings(**_STAY, **share))
+            for density in (DENSITY, 0.5, 0.1, 0.05)
+            for share in shares
+        ),
+        *(("spectral", DENSITY, own) for own in moved),
+        ("dense", 1.0),
+    ]
+
+
+def _table(name: str, title: str, of: Table, rows: Callable[[int], Cases], seeds: int = 3) -> Table:
     def grid(options: Options) -> list[RunConfig]:
         options.only_clean("parts")
         config = of.grid(Options(options.budget))[0]
@@ -75,21 +95,24 @@ def _table(name: str, title: str, of: Table, rows: Callable[[int], Cases]) -> Ta
         fields["update_interval"] = interval
         return options.grid(config.model, rows(interval), **fields)
 
-    title = f"The parts of {title}: {of.title}, density {DENSITY:g}"
-    metrics, at_once = of.metrics[:2], of.at_once
-    return Table(
-        name, title, grid, metrics, _NOTES, of.budgets, seeds=3, kind="parts", at_once=at_once
-    )
+    title, metrics = f"{title}: {of.title}, density {DENSITY:g}", of.metrics[:2]
+    more = {"seeds": seeds, "kind": "parts", "at_once": of.at_once}
+    return Table(name, title, grid, metrics, _NOTES, of.budgets, **more)
 
 
 _OF = {table.name: table for module in (mult_vae, light_gcn, neu_mf) for table in module.TABLES}
+_LIGHTGCN = {data: _OF[f"lightgcn-{data}"] for data in ("gowalla", "yelp2018")}
 TABLES = (
     *(
-        _table(f"parts-{name}", "DSL", _OF[name], _of_dsl)
+        _table(f"parts-{name}", "The parts of DSL", _OF[name], _of_dsl)
         for name in ("multvae-ml1m", "multvae-citeulike", "lightgcn-gowalla", "neumf-ml1m")
     ),
     *(
-        _table(f"parts-spectral-{data}", "SpectralDSL", _OF[f"lightgcn-{data}"], _of_spectral)
-        for data in ("gowalla", "yelp2018")
+        _table(f"parts-spectral-{data}", "The parts of SpectralDSL", of, _of_spectral)
+        for data, of in _LIGHTGCN.items()
+    ),
+    *(
+        _table(f"users-{data}", "Users' share of the weights", of, _of_users, seeds=1)
+        for data, of in _LIGHTGCN.items()
     ),
 )

@@ -39,8 +39,23 @@ def test_a_row_names_what_is_changed_and_what_it_makes_of_it(tmp_path):
     assert any(line.startswith("| optimizer_state = mask | 2 |") for line in lines)
     assert any(line.startswith("| update_interval = 200 | 2 |") for line in lines)
     assert any(line.startswith("| dense | 2 |") and line.endswith("|  |  |") for line in lines)
+    names = [parts.change(run["config"], made[0]["config"]) for run in made]
+    assert names[-4:] == ["static", "static", "dense", "dense"]
     parts.picture(TABLE, made, tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_row_of_another_algorithm_names_all_of_its_settings():
+    base, *others = (c.to_dict() for c in TABLES["users-gowalla"].grid(Options()))
+    names = [parts.change(config, base) for config in others]
+    assert names[:4] == ["users = 0.6", "users = 0.8", "users = 0.9", "density = 0.5"]
+    assert names[4] == "density = 0.5, users = 0.6"
+    assert names[-4:] == [
+        "spectral, users = 0.8",
+        "spectral, update_interval = 1800, users = 0.8",
+        "spectral, update_interval = 1800, users = 0.8, update_ratio = 0.1",
+        "dense",
+    ]
 
 
 def test_a_table_without_data_says_so(tmp_path):

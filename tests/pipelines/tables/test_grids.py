@@ -6,7 +6,9 @@ from pipelines.tables import TABLES, Options
 NEURONS = [name for name in TABLES if name.startswith("amgp-")]
 PARTS = [name for name in TABLES if name.startswith("parts-")]
 BEYOND = ["spectral-gowalla", "spectral-yelp2018"]
-REAL = [name for name in TABLES if name not in (*NEURONS, *PARTS, *BEYOND, "multvae-synthetic")]
+USERS = ["users-gowalla", "users-yelp2018"]
+OTHERS = (*NEURONS, *PARTS, *BEYOND, *USERS, "multvae-synthetic")
+REAL = [name for name in TABLES if name not in OTHERS]
 
 
 @pytest.mark.parametrize("name", NEURONS)
@@ -66,7 +68,19 @@ def test_every_row_of_parts_changes_one_thing(name):
     assert [other["algorithm"] for other in others[len(changed) :]] == ["static", *rest]
 
 
-@pytest.mark.parametrize("name", [*PARTS, *BEYOND])
+@pytest.mark.parametrize("name", USERS)
+def test_users_shares_stand_at_every_density(name):
+    *grid, dense = TABLES[name].grid(Options())
+    assert dense.algorithm == "dense"
+    stay = [c for c in grid if c.algorithm == "static"]
+    assert all(c.algorithm_settings["init"] == "spectral" for c in stay)
+    found = {(c.density, c.algorithm_settings.get("users")) for c in stay}
+    assert found == {(d, u) for d in (0.5, 0.2, 0.1, 0.05) for u in (None, 0.6, 0.8, 0.9)}
+    moved = [(c.density, c.algorithm_settings["users"]) for c in grid if c not in stay]
+    assert moved == [(0.2, 0.8)] * 3
+
+
+@pytest.mark.parametrize("name", [*PARTS, *BEYOND, *USERS])
 def test_some_are_of_the_clean_protocol(name):
     with pytest.raises(ValueError, match="the protocol clean alone; received 'published'"):
         TABLES[name].grid(Options(protocol="published"))
