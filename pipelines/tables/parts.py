@@ -67,12 +67,13 @@ def _of_spectral(interval: int) -> Cases:
 
 def _of_users(interval: int) -> Cases:
     """Returns the rows of users' shares by density, of masks that stay and that move."""
-    shares: list[dict[str, Any]] = [{}, *({"users": share} for share in (*_USERS, 0.9))]
+    shares: list[dict[str, Any]] = [{}, *({"users": share} for share in (*_USERS, 0.9, 0.95))]
     seldom = {"update_interval": 12 * interval}
-    moved: list[dict[str, Any]] = [
-        _settings(users=0.8),
-        _settings(users=0.8) | seldom,
-        _settings(users=0.8, update_ratio=0.1) | seldom,
+    moved: list[tuple[float, dict[str, Any]]] = [
+        *((DENSITY, _settings(users=share)) for share in (0.8, 0.9, 0.95)),
+        (DENSITY, _settings(users=0.9) | seldom),
+        (DENSITY, _settings(users=0.9, update_ratio=0.1) | seldom),
+        *((density, _settings(users=0.9)) for density in (0.5, 0.1, 0.05)),
     ]
     return [
         *(
@@ -80,7 +81,7 @@ def _of_users(interval: int) -> Cases:
             for density in (DENSITY, 0.5, 0.1, 0.05)
             for share in shares
         ),
-        *(("spectral", DENSITY, own) for own in moved),
+        *(("spectral", density, own) for density, own in moved),
         ("dense", 1.0),
     ]
 

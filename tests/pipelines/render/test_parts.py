@@ -48,14 +48,11 @@ def test_a_row_names_what_is_changed_and_what_it_makes_of_it(tmp_path):
 def test_a_row_of_another_algorithm_names_all_of_its_settings():
     base, *others = (c.to_dict() for c in TABLES["users-gowalla"].grid(Options()))
     names = [parts.change(config, base) for config in others]
-    assert names[:4] == ["users = 0.6", "users = 0.8", "users = 0.9", "density = 0.5"]
-    assert names[4] == "density = 0.5, users = 0.6"
-    assert names[-4:] == [
-        "spectral, users = 0.8",
-        "spectral, update_interval = 1800, users = 0.8",
-        "spectral, update_interval = 1800, users = 0.8, update_ratio = 0.1",
-        "dense",
-    ]
+    assert names[:4] == ["users = 0.6", "users = 0.8", "users = 0.9", "users = 0.95"]
+    assert names[4:6] == ["density = 0.5", "density = 0.5, users = 0.6"]
+    assert "spectral, users = 0.9" in names
+    assert "spectral, update_interval = 1800, users = 0.9, update_ratio = 0.1" in names
+    assert names[-2:] == ["spectral, density = 0.05, users = 0.9", "dense"]
 
 
 def test_a_table_without_data_says_so(tmp_path):
