@@ -9,6 +9,7 @@ from pipelines.tables.base import Options, Table
 
 DENSITY = 0.2
 _USERS = (0.6, 0.8)  # shares of the weights that users' rows have
+_DENSITIES = (DENSITY, 0.5, 0.1, 0.05)  # of those
 _STAY = {"init": "spectral", "granularity": "row"}  # first masks, for "static"
 Cases: TypeAlias = list[tuple[Any, ...]]
 _NOTES = "Every row but the first has the first one's configuration but for what it names."
@@ -70,15 +71,16 @@ def _of_users(interval: int) -> Cases:
     shares: list[dict[str, Any]] = [{}, *({"users": share} for share in (*_USERS, 0.9, 0.95))]
     seldom = {"update_interval": 12 * interval}
     moved: list[tuple[float, dict[str, Any]]] = [
-        *((DENSITY, _settings(users=share)) for share in (0.8, 0.9, 0.95)),
-        (DENSITY, _settings(users=0.9) | seldom),
+        *((density, _settings(users=0.9) | seldom) for density in _DENSITIES),
+        *((density, _settings(users=0.8) | seldom) for density in _DENSITIES),
         (DENSITY, _settings(users=0.9, update_ratio=0.1) | seldom),
-        *((density, _settings(users=0.9)) for density in (0.5, 0.1, 0.05)),
+        *((density, _settings(users=0.9)) for density in _DENSITIES),
+        *((DENSITY, _settings(users=share)) for share in (0.8, 0.95)),
     ]
     return [
         *(
             ("static", density, _settings(**_STAY, **share))
-            for density in (DENSITY, 0.5, 0.1, 0.05)
+            for density in _DENSITIES
             for share in shares
         ),
         *(("spectral", density, own) for density, own in moved),

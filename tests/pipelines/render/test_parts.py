@@ -52,7 +52,8 @@ def test_a_row_of_another_algorithm_names_all_of_its_settings():
     assert names[4:6] == ["density = 0.5", "density = 0.5, users = 0.6"]
     assert "spectral, users = 0.9" in names
     assert "spectral, update_interval = 1800, users = 0.9, update_ratio = 0.1" in names
-    assert names[-2:] == ["spectral, density = 0.05, users = 0.9", "dense"]
+    assert "spectral, density = 0.05, users = 0.9" in names
+    assert names[-1] == "dense"
 
 
 def test_a_table_without_data_says_so(tmp_path):
