@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import tfdsl
 from pipelines.protocols import PublishedDSL
-from tfdsl import checks, schedules
+from tfdsl import checks, distributions, schedules
 from tfdsl.algorithms import criteria
 from tfdsl.algorithms.base import GRANULARITIES, INITS
 from tfdsl.csr import CSRMatrix
@@ -44,8 +44,8 @@ def _shared(config: "RunConfig") -> dict[str, Any]:
 
 
 def _scheduled(config: "RunConfig", training: Training) -> dict[str, Any]:
-    interval = config.update_interval
-    return _shared(config) | {"update_interval": interval, "total_steps": training.steps}
+    every = {} if config.update_interval is None else {"update_interval": config.update_interval}
+    return _shared(config) | every | {"total_steps": training.steps}
 
 
 def _given(config: "RunConfig", training: Training, **own: Any) -> dict[str, Any]:
@@ -53,6 +53,8 @@ def _given(config: "RunConfig", training: Training, **own: Any) -> dict[str, Any
     given.pop("storage", None)
     own = {name: given.pop(name) for name in OF_SPECTRAL if name in given}
     if given.get("init") == "spectral":
+        if "users" in own:
+            own["users"] = own["users"] or None
         given["init"] = tfdsl.Spectral(training.interactions, seed=config.seed, **own)
     return given
 
@@ -79,7 +81,10 @@ def _dsl(config: "RunConfig", training: Training) -> tfdsl.DSL:
 
 
 def _spectral(config: "RunConfig", training: Training) -> tfdsl.SpectralDSL:
-    return tfdsl.SpectralDSL(**_dynamic(config, training, init="spectral"))
+    # By rows users have most of what there is, as by SpectralDSL itself.
+    by_rows = config.algorithm_settings.get("granularity", "row") == "row"
+    users = {"users": distributions.USERS} if by_rows else {}
+    return tfdsl.SpectralDSL(**_dynamic(config, training, init="spectral", **users))
 
 
 def _neurons(config: "RunConfig") -> dict[str, Any]:
@@ -113,8 +118,8 @@ ANNEALING: dict[str, Callable[[float, int], schedules.Schedule]] = {
 # What runs of the algorithms `DYNAMIC` can set, with an example each; "static" can set the first
 # masks, `FIRST`. What is not given is as the algorithm has it. `update_share`: the share of all
 # steps after which masks stay as they are; `candidates`: 0 for all that are inactive; `rotation`
-# and `users`: of spectral first masks; `storage`: of sparse tables, see
-# `tfdsl.layers.SparseEmbedding`.
+# and `users`: of spectral first masks, 0 for users and items alike; `storage`: of sparse tables,
+# see `tfdsl.layers.SparseEmbedding`.
 DYNAMIC = ("dsl", "set", "rigl", "spectral")
 OF_SPECTRAL = ("rotation", "users")
 FIRST = ("init", *OF_SPECTRAL, "granularity")
@@ -156,7 +161,7 @@ def check_settings(algorithm: str, given: dict[str, Any]) -> None:
         if name == "annealing":
             checks.choice(name, value, ANNEALING)
         elif name == "users":
-            checks.number(name, value, "(0, 1)")
+            checks.number(name, value, "[0, 1)")
         elif name in ("update_ratio", "update_share"):
             checks.number(name, value, "(0, 1]")
         elif name == "candidates":

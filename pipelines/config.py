@@ -21,7 +21,7 @@ from pipelines.algorithms import (
     Training,
     check_settings,
 )
-from tfdsl import checks
+from tfdsl import checks, distributions
 from tfdsl.algorithms.base import OPTIMIZER_STATES
 from tfdsl.csr import CSRMatrix
 from tfdsl.distributions import DISTRIBUTIONS
@@ -86,7 +86,8 @@ class RunConfig:
         batch_size: users, or interactions, a step.
         learning_rate: the optimizer's: Adam's, or what the model's setting `optimizer` names.
         final_learning_rate: what it falls to, along a cosine over all steps; None: it stays.
-        update_interval: optimizer steps between two updates of the masks.
+        update_interval: optimizer steps between two updates of the masks; None, of "spectral" only:
+            its own, of which there are 20.
         optimizer_state: what becomes of moments; see `tfdsl.algorithms.Algorithm`. "keep" is the
             quirk "warm_moments". Without a meaning for "dense".
         distribution: how the budget is shared among tensors.
@@ -112,7 +113,7 @@ class RunConfig:
     batch_size: int = 16
     learning_rate: float = 1e-3
     final_learning_rate: float | None = None
-    update_interval: int = 100
+    update_interval: int | None = 100
     optimizer_state: str = "reset"
     distribution: str = "uniform"
     algorithm_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -127,8 +128,10 @@ class RunConfig:
         for name in self.settings:
             checks.choice("settings", name, own)
         object.__setattr__(self, "settings", own | self.settings)
-        for name in ("epochs", "batch_size", "update_interval", "evaluate_every"):
+        for name in ("epochs", "batch_size", "evaluate_every"):
             checks.count(name, getattr(self, name))
+        if self.update_interval is not None or self.algorithm != "spectral":
+            checks.count("update_interval", self.update_interval)
         checks.seed(self.seed)
         checks.number("learning_rate", self.learning_rate, "(0, inf)")
         if self.final_learning_rate is not None:
@@ -162,10 +165,10 @@ class RunConfig:
                 f"`storage` is of tables of users and items, which lightgcn and neumf have; "
                 f"received it for {self.model}."
             )
-        if "users" in self.algorithm_settings and (self.model != "lightgcn" or self.tables):
+        if "users" in self.algorithm_settings and self.model != "lightgcn":
             raise ValueError(
-                "`users` is of a table of users and items together, which lightgcn has, and not "
-                f"where it is stored packed; received {self.algorithm_settings} for {self.model}."
+                "`users` is of a table of users and items together, which lightgcn has; received "
+                f"{self.algorithm_settings} for {self.model}."
             )
         if self.tables and not self.tables["candidates"]:
             raise ValueError("A packed table is grown among `candidates`; received 0, for all.")
@@ -199,7 +202,11 @@ class RunConfig:
         if given.get("storage", "dense") == "dense":
             return {}
         candidates = given.get("candidates", ALGORITHM_SETTINGS["candidates"])
-        return {"storage": "packed", "density": self.density, "candidates": candidates}
+        own = {"storage": "packed", "density": self.density, "candidates": candidates}
+        if self.model == "lightgcn":
+            most = distributions.USERS if self.algorithm == "spectral" else None
+            own["users"] = given.get("users", most) or None
+        return own
 
     def optimizer(
         self, total_steps: int, interactions: CSRMatrix | None = None

@@ -108,7 +108,11 @@ _FLAGS = {
     "batch_size": (flags.DEFINE_integer, 16, "Users, or interactions, a step."),
     "learning_rate": (flags.DEFINE_float, 1e-3, "The optimizer's learning rate."),
     "final_learning_rate": (flags.DEFINE_float, None, "Where a cosine brings it."),
-    "update_interval": (flags.DEFINE_integer, 100, "Steps between two mask updates."),
+    "update_interval": (
+        flags.DEFINE_integer,
+        None,
+        "Steps between two mask updates (default: 100; spectral: 20 updates in all).",
+    ),
     "optimizer_state": (
         flags.DEFINE_string,
         None,
@@ -147,6 +151,8 @@ def main(arguments: list[str]) -> None:
     values["optimizer_state"] = values["optimizer_state"] or protocols.optimizer_state(
         values["quirks"]
     )
+    if values["update_interval"] is None and values["algorithm"] != "spectral":
+        values["update_interval"] = 100
     config = RunConfig(**values)
     folder = pathlib.Path(flags.FLAGS.run_dir or f"runs/single/{config.key}")
     result = run(config, folder, flags.FLAGS.data_dir)

@@ -14,6 +14,7 @@ from tfdsl import checks
 Shape = tuple[int, ...]
 
 DISTRIBUTIONS = ("uniform", "erk", "global")
+USERS = 0.9  # share of a graph's weights that users' rows do best with, by our trials
 
 
 def densities(distribution: str, shapes: Sequence[Shape], density: float) -> list[float]:
@@ -54,6 +55,21 @@ def row_budgets(total: tf.Tensor, rows: int) -> tf.Tensor:
     place = tf.range(rows, dtype=tf.int64) * stride % rows
     total = tf.cast(total, tf.int64)
     return tf.cast((total + rows - 1 - place) // rows, tf.int32)
+
+
+def users_budget(share: float, total: int, shape: tuple[int, int], width: int) -> int:
+    """Returns how many of a graph's entries are in users' rows, the rest being in items'.
+
+    That is their share, but for what does not fit into their rows or the items'.
+
+    Args:
+        share: in (0, 1).
+        total: how many entries users and items have together.
+        shape: numbers of users and items.
+        width: of their rows.
+    """
+    n_users, n_items = shape
+    return max(min(round(share * total), n_users * width), total - n_items * width)
 
 
 def _erdos_renyi_kernel(shapes: Sequence[Shape], density: float) -> list[float]:

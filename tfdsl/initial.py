@@ -80,10 +80,11 @@ class Spectral(schedules.Serializable):
             entry is an interaction, whatever its value. None in what is loaded with a model, whose
             masks are loaded with it: no weight has scores then.
         rows: what a weight's rows are, by its path: "users", "items" or "nodes", where their number
-            does not tell.
+            does not tell. Of as many users as items, those of a path with "item" in it are items.
         rotation: "varimax" or "none".
         users: share of a table of nodes' weights that its users' rows have, in (0, 1), each as
-            many; None: users and items have as many. For granularity="row" and a constant density.
+            many; None: users and items have as many. For granularity="row" and a constant density,
+            and for models that make items of their users, as graph convolutions do.
         seed: of the randomised SVD.
 
     Raises:
@@ -151,9 +152,7 @@ class Spectral(schedules.Serializable):
         if self._kind(path, max(shape)) != "nodes":
             return None
         n_users, n_items = self.interactions.shape
-        width = min(shape)
-        most = min(round(self.users * total), n_users * width)
-        of_users = max(most, total - n_items * width)
+        of_users = distributions.users_budget(self.users, total, (n_users, n_items), min(shape))
         each = ((of_users, n_users), (total - of_users, n_items))
         return np.concatenate([distributions.row_budgets(n, rows).numpy() for n, rows in each])
 
@@ -165,6 +164,8 @@ class Spectral(schedules.Serializable):
         sizes = {"nodes": n_users + n_items, "users": n_users, "items": n_items}
         if path in self.rows:
             return self.rows[path] if sizes[self.rows[path]] == n else None
+        if n == n_users == n_items and "item" in path:
+            return "items"
         return next((name for name, size in sizes.items() if size == n), None)
 
     def factors(self, width: int) -> Factors:

@@ -62,7 +62,7 @@ class MaskUpdates:
                 f"grow='momentum' needs an inner optimizer with a momentum, such as Adam or "
                 f"SGD(momentum=0.9); received {inner.name!r}."
             )
-        densities = algorithm.densities([tuple(w.shape) for _, w in found])
+        densities = _densities(algorithm, [weight for _, weight in found])
         self.weights: list[SparseWeight | PackedWeight] = []
         for (variable, weight), density in zip(found, densities, strict=True):
             if algorithm.is_dense(density):
@@ -233,6 +233,34 @@ class MaskUpdates:
             return sparse.accumulated.value
         zeros = tf.zeros_like(sparse.watched.value)
         return zeros if gradient is None else gradients.add_to(zeros, gradient)
+
+
+def _densities(
+    algorithm: Algorithm, weights: Sequence[keras.Variable | PackedTable]
+) -> list[float]:
+    """Returns the density each weight is to end at: packed tables have their own.
+
+    Raises:
+        ValueError: packed tables have more or fewer active entries than the algorithm has for them.
+    """
+    asked = algorithm.densities([tuple(weight.shape) for weight in weights])
+    own = [
+        w.density if isinstance(w, PackedTable) else d for w, d in zip(weights, asked, strict=True)
+    ]
+    packed = [place for place, weight in enumerate(weights) if isinstance(weight, PackedTable)]
+    sizes = {place: math.prod(weights[place].shape) for place in packed}
+    totals = [
+        sum(int(distributions.budget(size, of[place])) for place, size in sizes.items())
+        for of in (asked, own)
+    ]
+    if abs(totals[0] - totals[1]) > len(packed):  # each is rounded
+        paths = ", ".join(repr(weights[place].path) for place in packed)
+        share = [total / sum(sizes.values()) for total in totals]
+        raise ValueError(
+            f"The packed tables {paths} are of density {share[1]:.6g}; the algorithm's for them is "
+            f"{share[0]:.6g}. Give both the same density."
+        )
+    return own
 
 
 def _sparse(variable: keras.Variable) -> keras.Variable | PackedTable | None:

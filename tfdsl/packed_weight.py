@@ -26,7 +26,7 @@ class PackedWeight:
     Args:
         algorithm: decides.
         table: the table.
-        density: that the algorithm has for it.
+        density: its own.
         place: of the table among all the algorithm manages, a part of the seed.
         slots: the inner optimizer's, of the table's values.
         add_slot: makes a variable of a shape, by the table, name, dtype and shape.
@@ -44,7 +44,7 @@ class PackedWeight:
         slots: Sequence[Slot],
         add_slot: Callable[..., keras.Variable],
     ) -> None:
-        _check(algorithm, table, density)
+        _check(algorithm, table)
         self.weight, self.density, self._place = table, density, place
         self._algorithm = algorithm
         shape = tuple(table.values.shape)
@@ -107,7 +107,8 @@ class PackedWeight:
             raise ValueError(
                 f"The rows of the packed table {self.weight.path!r} have as many active entries "
                 "as each other, and its `init` gives them budgets of their own, as "
-                "Spectral(users=...) does; leave that out, or use storage='dense'."
+                "Spectral(users=...) does; leave that out, or use tables of users and of items, "
+                "as LightGCN(users=...) does, or storage='dense'."
             )
         with tf.device("CPU:0"):
             (mask,) = self._first_masks(
@@ -232,17 +233,12 @@ class EverActive:
         return mask
 
 
-def _check(algorithm: Algorithm, table: PackedTable, density: float) -> None:
+def _check(algorithm: Algorithm, table: PackedTable) -> None:
     if algorithm.granularity != "row" or algorithm.init == "bernoulli":
         raise ValueError(
             f"The rows of the packed table {table.path!r} have as many active entries as each "
             f"other: its algorithm must have granularity='row', and an exact init; received "
             f"granularity={algorithm.granularity!r}, init={algorithm.init!r}."
-        )
-    if density != table.density:
-        raise ValueError(
-            f"The packed table {table.path!r} is of density {table.density}; the algorithm's for "
-            f"it is {density}. Give both the same density."
         )
     if algorithm.updates is not None and algorithm.candidates != table.candidates:
         raise ValueError(

@@ -32,6 +32,7 @@ from pipelines.command_line import say
 from pipelines.config import RunConfig
 from pipelines.costs import flops, hlo, memory
 from pipelines.tasks import TASKS
+from tfdsl.algorithms import spectral
 from tfdsl.report import sparse_optimizer_of
 
 _TURNS = 5
@@ -131,7 +132,8 @@ def _step_ms(task: Any, model: keras.Model) -> list[float]:
     config, per_epoch = task.config, task.elements_per_epoch
     at_once = task.steps_per_epoch // per_epoch
     there = config.epochs * per_epoch
-    window = min(math.ceil(_UPDATES * config.update_interval / at_once), there // (_TURNS + 1))
+    interval = config.update_interval or there * at_once // spectral.UPDATES
+    window = min(math.ceil(_UPDATES * interval / at_once), there // (_TURNS + 1))
     window, clock = max(window, 1), _Clock()
     model.fit(task.batches(0), steps_per_epoch=1, shuffle=False, verbose=0)  # compiles
     with _turn:

@@ -40,24 +40,40 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
 def _notes(table: Table, made: Sequence[dict[str, Any]]) -> str:
     config = made[0]["config"]
     there = {run["config"]["algorithm"] for run in made}
+    seeds = {run["config"]["seed"] for run in made}
+    some = ""
+    if any(len(runs) < len(seeds) for runs in figures.group(made)):
+        some = f" (in a row as many as best epochs; drawn are {sorted(_common(made))})"
     baselines = " ".join(one.note for name, one in BASELINES.items() if name in there)
     chosen = "itself" if "test_selection" in config["quirks"] else "the validation part"
     return (
         f"Protocol: {config['protocol']} (quirks: {', '.join(config['quirks']) or 'none'}). Test "
         f"part, at the epoch that is best on {chosen}. {config['epochs']} epochs of "
         f"batches of {config['batch_size']} ({made[0]['steps']} steps), masks updated every "
-        f"{config['update_interval']} steps, seeds {sorted({r['config']['seed'] for r in made})}. "
+        f"{config['update_interval']} steps, seeds {sorted(seeds)}{some}. "
         f"{table.notes} Seconds are of training with its evaluations. {baselines}".rstrip()
         + f"\n\nMade with {figures.made_with(made)}."
     )
 
 
+def _common(made: Sequence[dict[str, Any]]) -> set[int]:
+    """Returns the seeds that every row has; all there are if there is none."""
+    of_rows = [{run["config"]["seed"] for run in runs} for runs in figures.group(made)]
+    return set.intersection(*of_rows) or set.union(*of_rows)
+
+
 def picture(table: Table, results: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
-    """Draws quality against density, a line an algorithm, the dense model as a level."""
+    """Draws quality against density, a line an algorithm, the dense model as a level.
+
+    Of seeds that all rows have: else lines of different seeds would be compared.
+    """
     metric = table.metrics[0]
+    made = [result for result in results if "missing" not in result]
+    seeds = _common(made) if made else set()
+    drawn = [run for run in made if run["config"]["seed"] in seeds]
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     lines: dict[str, list[tuple[float, float]]] = {}
-    for runs in figures.group([result for result in results if "missing" not in result]):
+    for runs in figures.group(drawn):
         mean = float(np.mean([run["test"][metric] for run in runs]))
         config = runs[0]["config"]
         lines.setdefault(config["algorithm"], []).append((config["density"], mean))

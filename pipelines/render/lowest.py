@@ -19,50 +19,60 @@ def sheet(tables: Sequence[tuple[str, Table, Sequence[dict[str, Any]]]]) -> Shee
     Args:
         tables: of each its title, what it is, and its results.
     """
-    of_each = [(*one, _means(one[2], one[1].metrics[0])) for one in tables]
-    there = {algorithm for *_, means in of_each for algorithm in means}
+    of_each = [(*one, _shares(one[2], one[1].metrics[0])) for one in tables]
+    there = {algorithm for *_, shares in of_each for algorithm in shares}
     columns = [one for one in (*METHODS, *BASELINES) if one in there]
     page = Sheet(
         "Lowest density within 1 % / 5 % of dense",
         ["table", "metric", "dense", *columns],
         notes=(
             "Of each algorithm the lowest density whose mean over seeds is at least 99 % / 95 % of "
-            "dense's, of those that were tried; - where none is, nothing where it was not run. "
-            "narrow is a dense model with as many weights. Where the lowest of all do, dense "
-            "overfits at its budget, and sparsity of any kind is a brake."
+            "dense's over the same seeds, of those that were tried; - where none is, nothing where "
+            "it was not run. narrow is a dense model with as many weights. Where the lowest of all "
+            "do, dense overfits at its budget, and sparsity of any kind is a brake."
         ),
     )
-    for title, table, results, means in of_each:
+    for title, table, results, shares in of_each:
         metric = table.metrics[0]
-        dense = [
-            run["test"][metric]
-            for run in results
-            if "missing" not in run and run["config"]["algorithm"] == "dense"
-        ]
-        if not dense or not means.keys() & set(columns):
+        dense = [run["test"][metric] for run in _of_dense(results)]
+        if not dense or not shares.keys() & set(columns):
             continue
-        near = [_near(means.get(one, {}), float(np.mean(dense))) for one in columns]
+        near = [_near(shares.get(one, {})) for one in columns]
         page.add([title, metric, figures.spread(dense), *near], [])
     return page
 
 
-def _means(results: Sequence[dict[str, Any]], metric: str) -> dict[str, dict[float, float]]:
-    """Returns by algorithm and density the mean of a metric over seeds."""
+def _of_dense(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     made = [run for run in results if "missing" not in run]
-    means: dict[str, dict[float, float]] = {}
-    for runs in figures.group(made):
-        config = runs[0]["config"]
-        mean = float(np.mean([run["test"][metric] for run in runs]))
-        means.setdefault(config["algorithm"], {})[config["density"]] = mean
-    return means
+    return [run for run in made if run["config"]["algorithm"] == "dense"]
 
 
-def _near(means: dict[float, float], dense: float) -> str:
+def _shares(results: Sequence[dict[str, Any]], metric: str) -> dict[str, dict[float, float]]:
+    """Returns by algorithm and density the mean of a metric as a share of dense's, seed by seed.
+
+    Seeds that dense has not are left out.
+    """
+    dense = {run["config"]["seed"]: run["test"][metric] for run in _of_dense(results)}
+    shares: dict[str, dict[float, float]] = {}
+    for runs in figures.group([run for run in results if "missing" not in run]):
+        both = [
+            (run["test"][metric], dense[run["config"]["seed"]])
+            for run in runs
+            if run["config"]["seed"] in dense
+        ]
+        if both:
+            own, of_dense = np.mean(both, axis=0)
+            config = runs[0]["config"]
+            shares.setdefault(config["algorithm"], {})[config["density"]] = float(own / of_dense)
+    return shares
+
+
+def _near(shares: dict[float, float]) -> str:
     """Returns the lowest density within each share of dense."""
-    if not means:
+    if not shares:
         return ""
     cells = []
-    for share in SHARES:
-        enough = [density for density, mean in means.items() if mean >= share * dense]
+    for least in SHARES:
+        enough = [density for density, share in shares.items() if share >= least]
         cells.append(f"{min(enough):g}" if enough else "-")
     return " / ".join(cells)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from pipelines import protocols
 from pipelines.config import RunConfig
@@ -13,12 +13,15 @@ _DENSITIES = (0.8, 0.5, 0.3, 0.2, 0.1, 0.05)
 # What the papers compare, and a dense model of equal size; "spectral" is what we have beyond them.
 PUBLISHED = ("dsl", "rigl", "set", "static", "gradual", "oneshot", "narrow")
 METHODS = ("spectral", *PUBLISHED)
-Cases = list[tuple[str, float]]  # algorithm and density of each row
+# Algorithm and density of each row, and where it is not like the others its own fields.
+Cases: TypeAlias = list[tuple[Any, ...]]
+OWN: dict[str, dict[str, Any]] = {"spectral": {"update_interval": None}}
 
 
 def cases(methods: Sequence[str], densities: Sequence[float] = _DENSITIES) -> Cases:
     """Returns the rows of a table of densities: dense, then all methods at each density."""
-    return [("dense", 1.0), *((method, density) for density in densities for method in methods)]
+    rows = [(method, density) for density in densities for method in methods]
+    return [("dense", 1.0), *((method, d, OWN.get(method, {})) for method, d in rows)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,17 +1,15 @@
 """What each part of an algorithm does: one run, and runs in which one thing is otherwise."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from pipelines.config import RunConfig
 from pipelines.tables import light_gcn, mult_vae, neu_mf
-from pipelines.tables.base import Options, Table
+from pipelines.tables.base import OWN, Cases, Options, Table
 
 DENSITY = 0.2
-_USERS = (0.6, 0.8)  # shares of the weights that users' rows have
-_DENSITIES = (DENSITY, 0.5, 0.1, 0.05)  # of those
+_DENSITIES = (DENSITY, 0.5, 0.1, 0.05)  # of users' shares
 _STAY = {"init": "spectral", "granularity": "row"}  # first masks, for "static"
-Cases: TypeAlias = list[tuple[Any, ...]]
 _NOTES = "Every row but the first has the first one's configuration but for what it names."
 
 
@@ -42,25 +40,24 @@ def _of_dsl(interval: int) -> Cases:
 
 
 def _of_spectral(interval: int) -> Cases:
-    """Returns the rows of SpectralDSL; see `_of_dsl`."""
+    """Returns the rows of SpectralDSL, whose own updates are seldom; see `_of_dsl`."""
     changes: list[dict[str, Any]] = [
         {},
+        *(_settings(users=share) for share in (0.0, 0.6, 0.8, 0.95)),
         *(_settings(init=init) for init in ("exact", "magnitude")),
         _settings(rotation="none"),
         _settings(granularity="entry", candidates=0),  # candidates are of rows
         *(_settings(grow=grow) for grow in ("gradient", "random")),
         *(_settings(candidates=candidates) for candidates in (2, 32, 0)),
         *(_settings(update_ratio=ratio) for ratio in (0.1, 0.5)),
-        *({"update_interval": steps} for steps in (max(interval // 4, 1), interval * 4)),
+        {"update_interval": interval},
         *(_settings(update_share=share) for share in (0.25, 0.75)),
         *({"optimizer_state": state} for state in ("keep", "mask")),
         _settings(storage="packed"),
-        *(_settings(users=share) for share in _USERS),
     ]
-    shares: list[dict[str, Any]] = [{}, *({"users": share} for share in _USERS)]
     return [
-        *(("spectral", DENSITY, own) for own in changes),
-        *(("static", DENSITY, _settings(**_STAY, **share)) for share in shares),
+        *(("spectral", DENSITY, OWN["spectral"] | own) for own in changes),
+        *(("static", DENSITY, _settings(**_STAY, **users)) for users in ({"users": 0.9}, {})),
         ("dsl", DENSITY),
         ("dense", 1.0),
     ]
@@ -68,12 +65,12 @@ def _of_spectral(interval: int) -> Cases:
 
 def _of_users(interval: int) -> Cases:
     """Returns the rows of users' shares by density, of masks that stay and that move."""
-    shares: list[dict[str, Any]] = [{}, *({"users": share} for share in (*_USERS, 0.9, 0.95))]
+    shares: list[dict[str, Any]] = [{}, *({"users": share} for share in (0.6, 0.8, 0.9, 0.95))]
     seldom = {"update_interval": 12 * interval}
     moved: list[tuple[float, dict[str, Any]]] = [
         *((density, _settings(users=0.9) | seldom) for density in _DENSITIES),
         *((density, _settings(users=0.8) | seldom) for density in _DENSITIES),
-        (DENSITY, _settings(users=0.9, update_ratio=0.1) | seldom),
+        *((DENSITY, _settings(users=s, update_ratio=0.1) | seldom) for s in (0.8, 0.9)),
         *((density, _settings(users=0.9)) for density in _DENSITIES),
         *((DENSITY, _settings(users=share)) for share in (0.8, 0.95)),
     ]

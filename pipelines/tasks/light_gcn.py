@@ -83,8 +83,12 @@ class LightGCNTask(RankingTask):
     def places(self, model: LightGCN) -> list[Places]:
         """Returns the users' and the items' rows of the table."""
         users, items = mask_watch.counts(self.split.train)
-        table = model.nodes.embeddings
-        return [Places("users", table, 0, 0, users), Places("items", table, 0, len(users), items)]
+        of_users, of_items = (model.tables[place].embeddings for place in (0, -1))
+        first_item = len(users) if len(model.tables) == 1 else 0
+        return [
+            Places("users", of_users, 0, 0, users),
+            Places("items", of_items, 0, first_item, items),
+        ]
 
     def evaluator(self, model: keras.Model) -> Callable[[str], dict[str, float]]:
         """Returns a function from "validation" or "test" to the users' mean metrics."""

@@ -84,7 +84,9 @@ def test_first_masks_and_storage_are_as_the_settings_say():
     made = config.optimizer(1000, PAIRS).algorithm
     assert made.init.interactions is PAIRS
     assert (made.granularity, made.candidates) == ("row", 4)
-    assert config.tables == {"storage": "packed", "density": 0.1, "candidates": 4}
+    tables = {"storage": "packed", "density": 0.1, "candidates": 4, "users": None}
+    assert config.tables == tables
+    assert dataclasses.replace(config, algorithm="spectral").tables == tables | {"users": 0.9}
     assert RunConfig("gowalla", "lightgcn", "dsl", 0.1).tables == {}
     with pytest.raises(ValueError, match="grown among `candidates`; received 0, for all"):
         dataclasses.replace(config, algorithm_settings=given | {"candidates": 0})
@@ -95,12 +97,27 @@ def test_first_masks_and_storage_are_as_the_settings_say():
 
 
 @pytest.mark.parametrize(
-    ("data", "model", "more"),
-    [("ml-1m", "neumf", {}), ("ml-1m", "multvae", {}), ("gowalla", "lightgcn", PACKED)],
+    ("given", "share"), [({}, 0.9), ({"users": 0.6}, 0.6), ({"users": 0}, None)]
 )
-def test_a_share_of_users_is_refused_where_no_table_can_have_it(data, model, more):
+def test_users_have_the_share_that_the_settings_say(given, share):
+    config = RunConfig("gowalla", "lightgcn", "spectral", 0.1, algorithm_settings=given)
+    assert config.optimizer(1000, PAIRS).algorithm.init.users == share
+    packed = dataclasses.replace(config, algorithm_settings=given | PACKED)
+    assert packed.tables["users"] == share
+
+
+@pytest.mark.parametrize("model", ["neumf", "multvae"])
+def test_a_share_of_users_is_refused_where_no_table_can_have_it(model):
     with pytest.raises(ValueError, match="`users` is of a table of users and items together"):
-        RunConfig(data, model, "spectral", 0.1, algorithm_settings={"users": 0.8} | more)
+        RunConfig("ml-1m", model, "spectral", 0.1, algorithm_settings={"users": 0.8})
+
+
+def test_updates_are_the_algorithms_own_where_no_interval_is_given():
+    config = RunConfig("gowalla", "lightgcn", "spectral", 0.1, update_interval=None)
+    assert config.optimizer(1000, PAIRS).algorithm.updates.interval == 50
+    assert config.key != dataclasses.replace(config, update_interval=50).key
+    with pytest.raises(ValueError, match=r"`update_interval`.*received None"):
+        RunConfig("gowalla", "lightgcn", "dsl", 0.1, update_interval=None)
 
 
 def test_candidates_can_be_all_and_first_masks_of_another_rotation_can_stay():

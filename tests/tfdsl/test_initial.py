@@ -188,7 +188,8 @@ def test_a_share_is_met_to_the_entry(users, of_users):
 
 def test_a_packed_table_has_no_rows_of_different_lengths():
     pairs = blocks()
-    model = tfdsl.models.LightGCN(pairs, width=6, storage="packed", density=0.5, candidates=2)
+    how = {"storage": "packed", "density": 0.5, "candidates": 2}
+    model = tfdsl.models.LightGCN(pairs, width=6, users=None, **how)
     algorithm = tfdsl.SpectralDSL(0.5, pairs, users=0.75, candidates=2, total_steps=40)
     optimizer = tfdsl.SparseOptimizer("adam", algorithm)
     with pytest.raises(ValueError, match="as many active entries as each other, and its `init`"):

@@ -187,7 +187,7 @@ def test_the_report_and_a_copy_tell_the_same_as_with_a_mask(trained):
     [
         ({"granularity": "entry", "candidates": None}, "granularity='row'"),
         ({"init": "bernoulli"}, "an exact init"),
-        ({"density": 0.2}, "of density 0.3; the algorithm's for it is 0.2"),
+        ({"density": 0.2}, "of density 0.3; the algorithm's for them is 0.2"),
         ({"candidates": 2}, f"has {CANDIDATES} candidates a row"),
         ({"candidates": None}, f"has {CANDIDATES} candidates a row"),
         ({"optimizer_state": "keep"}, "optimizer_state='reset' or 'mask'"),

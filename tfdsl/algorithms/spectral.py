@@ -4,9 +4,12 @@ from typing import Any
 
 import keras
 
-from tfdsl import checks, initial, schedules
+from tfdsl import checks, distributions, initial, schedules
 from tfdsl.algorithms.dynamic import DSL
 from tfdsl.csr import CSRMatrix
+
+UPDATES = 20  # of the masks in all, where no interval is given
+_AUTO = "auto"
 
 
 @keras.saving.register_keras_serializable(package="tfdsl")
@@ -16,20 +19,24 @@ class SpectralDSL(DSL):
     What it has otherwise than `DSL`, each of which can be given:
     - `init`: `Spectral(interactions)`, first masks by sparse spectral factors, so that a user and
       an item that belong together have their few coordinates in common from the first step;
-    - `granularity`: "row", every user and item has the same budget;
+    - `granularity`: "row", every user has the same budget, and every item;
+    - `users`: 0.9 of a table of nodes' weights are users': a graph convolution makes an item of its
+      users as well as of its own row;
     - `grow`: "accumulated_gradient", what all batches since the last update say; and `candidates`,
       8 of each row, so that tables can be packed (`SparseEmbedding(storage="packed")`);
     - `update_ratio`: from 0.3, since the first masks are good already;
     - `optimizer_state`: "reset", what has grown begins with moments of its own;
-    - `update_interval`: 200 updates in all.
+    - `update_interval`: 20 updates in all.
 
     Args:
         density: share of active weights, in (0, 1].
         interactions: CSR [users, items] of the training part; see `Spectral`.
         total_steps: length of the training run in optimizer steps.
-        users: share of a table of nodes' weights that users' rows have; see `Spectral`.
+        users: share of a table of nodes' weights that users' rows have; see `Spectral`. "auto" is
+            0.9, and None where rows cannot have budgets of their own: with another granularity or a
+            schedule of densities.
         init: first masks, instead of those from `interactions`.
-        update_interval: optimizer steps between two updates; a 200th of `total_steps` if None.
+        update_interval: optimizer steps between two updates; a 20th of `total_steps` if None.
         **kwargs: as `DSL` takes them.
 
     Raises:
@@ -53,36 +60,41 @@ class SpectralDSL(DSL):
         interactions: CSRMatrix | None = None,
         *,
         total_steps: int,
-        users: float | None = None,
+        users: float | str | None = _AUTO,
         init: str | initial.InitialScores | None = None,
         update_interval: int | None = None,
         **kwargs: Any,
     ) -> None:
-        if init is None:
-            if interactions is None:
-                raise ValueError(
-                    "SpectralDSL makes its first masks from the interactions, a CSR matrix [users, "
-                    "items] of the training part; received None. Give them, or another `init`."
-                )
-            init = initial.Spectral(interactions, users=users, seed=kwargs.get("seed", 0))
-        elif interactions is not None or users is not None:
-            raise ValueError(
-                "Give `interactions`, and `users` with them, or `init`; received both."
-            )
-        checks.count("total_steps", total_steps)
-        if update_interval is None:
-            update_interval = max(total_steps // 200, 1)
         own: dict[str, Any] = {
             "granularity": "row",
             "grow": "accumulated_gradient",
             "candidates": 8,
             "update_ratio": 0.3,
             "optimizer_state": "reset",
+            "seed": 0,
         }
+        own |= kwargs
+        if init is None:
+            if interactions is None:
+                raise ValueError(
+                    "SpectralDSL makes its first masks from the interactions, a CSR matrix [users, "
+                    "items] of the training part; received None. Give them, or another `init`."
+                )
+            is_constant = isinstance(schedules.get("density", density), schedules.Constant)
+            most = distributions.USERS if is_constant and own["granularity"] == "row" else None
+            share: Any = most if users == _AUTO else users
+            init = initial.Spectral(interactions, users=share, seed=own["seed"])
+        elif interactions is not None or users not in (None, _AUTO):
+            raise ValueError(
+                "Give `interactions`, and `users` with them, or `init`; received both."
+            )
+        checks.count("total_steps", total_steps)
+        if update_interval is None:
+            update_interval = max(total_steps // UPDATES, 1)
         super().__init__(
             density,
             init=init,
             total_steps=total_steps,
             update_interval=update_interval,
-            **(own | kwargs),
+            **own,
         )

@@ -33,28 +33,32 @@ def embeddings(model: LightGCN, weights: Weights) -> Table:
     filled in; else the table before it, and the graph, and it is propagated when it is loaded.
     """
     if weights.storage == "dense":
-        return weights.add(f"{model.nodes.name}/propagated", _numpy(model.embeddings()))
+        return weights.add("nodes/propagated", _numpy(model.embeddings()))
     graph = weights.pattern(GRAPH, *model.graph, model.n_items)
-    nodes = weights.of(model.nodes.embeddings)
-    assert isinstance(nodes, Stored)  # a table is not unpacked
-    table = Propagated(nodes, graph, model.n_layers, model.gather)
-    weights.others.append(table)
-    return table
+    tables = []
+    for table in model.tables:
+        stored = weights.of(table.embeddings)
+        assert isinstance(stored, Stored)  # a table is not unpacked
+        tables.append(stored)
+    propagated = Propagated(tables, graph, model.n_layers, model.gather)
+    weights.others.append(propagated)
+    return propagated
 
 
 class Propagated(AtLoad):
     """The propagated table.
 
     Args:
-        nodes: the table before, (users + items, width).
+        tables: the table before, (users + items, width), or its users' and its items' part.
         graph: the interactions, a pattern (users, items).
         layers: how often it is propagated.
         gather: dtype of what is passed on, see `LightGCN`.
     """
 
-    def __init__(self, nodes: Stored, graph: StoredRows, layers: int, gather: str) -> None:
-        super().__init__(nodes.shape, tf.float32, [nodes, graph], (layers, gather))
-        self.nodes, self.graph = nodes, graph
+    def __init__(self, tables: list[Stored], graph: StoredRows, layers: int, gather: str) -> None:
+        shape = (sum(graph.shape), tables[0].shape[1])
+        super().__init__(shape, tf.float32, [*tables, graph], (layers, gather))
+        self.tables, self.graph = tables, graph
         self._layers, self._gather = layers, tf.as_dtype(gather)
 
     def compute(self) -> tf.Tensor:
@@ -63,7 +67,8 @@ class Propagated(AtLoad):
         A few columns at a time, one after the other: what is needed on the way is as large as
         several tables.
         """
-        whole = tf.cast(self.nodes.value(), tf.float32)
+        parts = [tf.cast(table.value(), tf.float32) for table in self.tables]
+        whole = parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
         users, items = tf.unstack(self.graph.coordinates(), axis=1)
         degrees = [
             tf.math.unsorted_segment_sum(tf.ones_like(ids, tf.float32), ids, n)
@@ -78,7 +83,7 @@ class Propagated(AtLoad):
             dense_shape=tf.constant(self.graph.shape, tf.int64),
         )
         blocks: list[tf.Tensor] = []
-        for first in range(0, self.nodes.shape[1], _COLUMNS):
+        for first in range(0, self.tables[0].shape[1], _COLUMNS):
             with tf.control_dependencies(blocks[-1:]):
                 own = tf.identity(whole[:, first : first + _COLUMNS])
                 total = self._sum_of_layers(matrix, scale, own)

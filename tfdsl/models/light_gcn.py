@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfdsl import checks
+from tfdsl import checks, distributions
 from tfdsl.csr import CSRMatrix, check_csr
 from tfdsl.layers import Propagation, SparseEmbedding
 from tfdsl.layers.propagation import GATHERS, bipartite
+from tfdsl.models import node_tables
 from tfdsl.models.ranking import RankingModel, check_ids, check_pairs
 
 _GRAPH_FILE = "graph.npz"
@@ -26,8 +27,9 @@ class LightGCN(RankingModel):
     Input: (users, items), integers (batch,) and (batch, n); output: scores, (batch, n). With E the
     table (users first) and A the normalised adjacency matrix, a node's embedding is its row of the
     mean of E, A E, A A E ...; a score is the dot product of two of them. The table has a mask and
-    is the only weight. All is computed and returned in float32, also where a policy such as
-    "mixed_bfloat16" is set: `gather` says what may be shorter.
+    is the only weight; packed it is two tables, of users and of items. All is computed and returned
+    in float32, also where a policy such as "mixed_bfloat16" is set: `gather` says what may be
+    shorter.
 
     Reference: He et al., 2020, "LightGCN: Simplifying and Powering Graph Convolution Network for
     Recommendation", SIGIR, arXiv 2002.02126. Defaults are those of the published DSL.
@@ -43,6 +45,8 @@ class LightGCN(RankingModel):
         storage: of the table, "dense" or "packed", see `SparseEmbedding`; so are `density` and
             `candidates`. What is propagated is whole either way.
         density: share of active entries of a packed table.
+        users: share of those that users' rows have, in (0, 1); None: one table, of whose rows all
+            have as many. Of a table with a mask the algorithm says it, see `Spectral`.
         candidates: how many entries of each row of a packed table may be grown next.
         seed: seed of the initial table.
 
@@ -62,6 +66,8 @@ class LightGCN(RankingModel):
         )
     """
 
+    nodes: SparseEmbedding | None = None
+
     def __init__(
         self,
         interactions: CSRMatrix | None = None,
@@ -72,6 +78,7 @@ class LightGCN(RankingModel):
         gather: str = "float32",
         storage: str = "dense",
         density: float | None = None,
+        users: float | None = distributions.USERS,
         candidates: int = 8,
         seed: int = 0,
         **kwargs: Any,
@@ -98,17 +105,22 @@ class LightGCN(RankingModel):
         self.regularization = checks.number("regularization", regularization, "[0, inf)")
         self.gather = checks.choice("gather", gather, GATHERS)
         self.seed = checks.seed(seed)
-        self.nodes = SparseEmbedding(
-            self.n_users + self.n_items,
+        self.users = None if users is None else checks.number("users", users, "(0, 1)")
+        self.storage, self.density, self.candidates = storage, density, candidates
+        made = node_tables.make(
+            (self.n_users, self.n_items),
             self.width,
-            embeddings_initializer=keras.initializers.GlorotUniform(seed=self.seed),
-            storage=storage,
-            density=density,
+            storage,
+            density,
+            self.users,
+            self.seed,
             candidates=candidates,
             dtype=dtype,
-            name="nodes",
         )
-        self.nodes.build()
+        if len(made) == 1:
+            (self.nodes,) = made
+        else:
+            self.user_nodes, self.item_nodes = made
         self._propagation: Propagation | None = None
         if interactions is not None:
             self.set_graph(interactions.indptr, interactions.indices)
@@ -119,6 +131,11 @@ class LightGCN(RankingModel):
         self._indptr, self._indices = np.asarray(indptr, np.int64), np.asarray(indices, np.int32)
         both = bipartite(self._indptr, self._indices, self.n_items)
         self._propagation = Propagation(*both, self.gather)
+
+    @property
+    def tables(self) -> tuple[SparseEmbedding, ...]:
+        """The tables that are trained: `nodes`; or `user_nodes` and `item_nodes`."""
+        return (self.user_nodes, self.item_nodes) if self.nodes is None else (self.nodes,)
 
     @property
     def graph(self) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +163,7 @@ class LightGCN(RankingModel):
 
         Or of those that `nodes`, integers of any shape, names; an item's number comes after users'.
         """
-        return self.propagation.mean(self.nodes.embeddings.value, self.n_layers, nodes)
+        return self.propagation.mean(node_tables.whole(self.tables), self.n_layers, nodes)
 
     def scorer(self) -> Callable[[Any], tf.Tensor]:
         """Returns a compiled function from users, integers (batch,), to (batch, items) scores."""
@@ -163,7 +180,8 @@ class LightGCN(RankingModel):
         users, items = check_pairs(inputs, self.n_users, self.n_items)
         nodes = ops.concatenate([users[:, None], items + self.n_users], axis=1)
         if training and self.regularization:
-            own = ops.cast(self.nodes(nodes), "float32")
+            own = node_tables.rows_of(self.tables, self.n_users, users, items)
+            own = ops.cast(own, "float32")
             squares = ops.sum(ops.square(own), axis=(1, 2))
             self.add_loss(self.regularization / 2 * ops.mean(squares))
         rows = self.embeddings(nodes)
@@ -188,9 +206,10 @@ class LightGCN(RankingModel):
             "layers": self.n_layers,
             "regularization": self.regularization,
             "gather": self.gather,
-            "storage": self.nodes.storage,
-            "density": self.nodes.density,
-            "candidates": self.nodes.candidates,
+            "storage": self.storage,
+            "density": self.density,
+            "users": self.users,
+            "candidates": self.candidates,
             "seed": self.seed,
         }
 

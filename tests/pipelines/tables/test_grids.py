@@ -64,8 +64,9 @@ def test_every_row_of_parts_changes_one_thing(name):
         assert [other[key] != first[key] for key in first].count(True) == 1
         by_rows = {"granularity": "entry", "candidates": 0}  # candidates are of rows
         assert len(other["algorithm_settings"]) < 2 or other["algorithm_settings"] == by_rows
-    rest = ["static", "static", "dsl", "dense"] if algorithm == "spectral" else ["dense"]
+    rest = ["static", "dsl", "dense"] if algorithm == "spectral" else ["dense"]
     assert [other["algorithm"] for other in others[len(changed) :]] == ["static", *rest]
+    assert (first["update_interval"] is None) == (algorithm == "spectral")  # its own
 
 
 @pytest.mark.parametrize("name", USERS)

@@ -19,11 +19,11 @@ def test_it_is_dsl_with_other_defaults():
     assert isinstance(algorithm, DSL)
     assert (algorithm.granularity, algorithm.candidates) == ("row", 8)
     assert (algorithm.grow, algorithm.optimizer_state) == ("accumulated_gradient", "reset")
-    assert algorithm.updates.interval == 5
+    assert algorithm.updates.interval == 50
     assert float(algorithm.ratio(0)) == pytest.approx(0.3)
     assert float(algorithm.ratio(1000)) == pytest.approx(0.005)
     assert algorithm.init.interactions is PAIRS
-    assert algorithm.init.seed == 3
+    assert (algorithm.init.seed, algorithm.init.users) == (3, 0.9)
 
 
 def test_each_can_be_given():
@@ -33,7 +33,20 @@ def test_each_can_be_given():
     )
     assert algorithm.init is init
     assert (algorithm.updates.interval, algorithm.grow, algorithm.candidates) == (7, "random", None)
-    assert SpectralDSL(0.25, PAIRS, total_steps=100).updates.interval == 1
+    assert SpectralDSL(0.25, PAIRS, total_steps=10).updates.interval == 1
+
+
+def test_users_have_a_share_of_their_own_where_rows_can_have_budgets():
+    for density, kwargs, share in [
+        (0.25, {"users": 0.6}, 0.6),
+        (0.25, {"users": None}, None),
+        (0.25, {"granularity": "entry", "candidates": None}, None),
+        (tfdsl.schedules.Linear(0.5, 0.25, 50), {"candidates": None}, None),
+        (tfdsl.schedules.Constant(0.25), {}, 0.9),
+    ]:
+        assert SpectralDSL(density, PAIRS, total_steps=100, **kwargs).init.users == share
+    with pytest.raises(ValueError, match=r"`users` must be a number in \(0, 1\); received 'most'"):
+        SpectralDSL(0.25, PAIRS, total_steps=100, users="most")
 
 
 def test_interactions_or_first_masks_are_needed_and_not_both():
@@ -46,16 +59,17 @@ def test_interactions_or_first_masks_are_needed_and_not_both():
 @pytest.mark.parametrize("storage", ["dense", "packed"])
 def test_users_and_items_of_a_group_begin_in_the_same_places(storage, tmp_path):
     how = {"storage": "packed", "density": 1 / 3} if storage == "packed" else {}
-    model = tfdsl.models.LightGCN(PAIRS, width=3, layers=1, **how)
-    algorithm = SpectralDSL(1 / 3, PAIRS, total_steps=100)
+    model = tfdsl.models.LightGCN(PAIRS, width=3, layers=1, users=4 / 7, **how)
+    algorithm = SpectralDSL(1 / 3, PAIRS, users=4 / 7, total_steps=100)  # as many an item
     model.compile(tfdsl.SparseOptimizer("adam", algorithm), loss=tfdsl.models.BPRLoss())
     model.optimizer.build(model.trainable_variables)
-    mask = mask_of(model.nodes.embeddings).numpy()
+    mask = np.concatenate([mask_of(table.embeddings).numpy() for table in model.tables])
     assert (mask.sum(axis=1) == 1).all()
     users, items = mask[:24].argmax(axis=1), mask[24:].argmax(axis=1)
     together = users[:, None] == items[None]
     np.testing.assert_array_equal(together, GROUPS > 0)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(mask_of(again.nodes.embeddings), mask)
+    masks = [mask_of(table.embeddings).numpy() for table in again.tables]
+    np.testing.assert_array_equal(np.concatenate(masks), mask)
     assert again.optimizer.algorithm.get_config() == algorithm.get_config()

@@ -156,7 +156,8 @@ def test_a_saved_model_has_its_graph_and_goes_on(tmp_path):
 @pytest.mark.slow
 def test_a_packed_table_trains_as_one_with_a_mask(tmp_path):
     models = []
-    for how in ({}, {"storage": "packed", "density": 0.25, "candidates": 3}):
+    packed_table = {"storage": "packed", "density": 0.25, "users": None, "candidates": 3}
+    for how in ({}, packed_table):
         model = LightGCN(GRAPH, width=8, **how)
         algorithm = algorithm_of(density=0.25, candidates=3, update_interval=5, total_steps=40)
         optimizer = tfdsl.SparseOptimizer(keras.optimizers.Adam(0.05), algorithm)
@@ -172,9 +173,44 @@ def test_a_packed_table_trains_as_one_with_a_mask(tmp_path):
     np.testing.assert_array_equal(again.scorer()(USERS), packed.scorer()(USERS))
 
 
+def test_packed_tables_of_users_and_items_share_a_budget(tmp_path):
+    algorithm = tfdsl.SpectralDSL(0.2, GRAPH, users=0.7, candidates=3, total_steps=40)
+    model = LightGCN(GRAPH, width=8, storage="packed", density=0.2, users=0.7, candidates=3)
+    model.compile(tfdsl.SparseOptimizer(keras.optimizers.Adam(0.05), algorithm), loss=BPRLoss())
+    model.sampler = TripleSampler(GRAPH, 32, seed=2)
+    n_rows = sum(GRAPH.shape)
+    of_users = round(0.7 * round(0.2 * 8 * n_rows))
+    budgets = [of_users, round(0.2 * 8 * n_rows) - of_users]
+    for _ in range(2):  # at first, and after updates
+        model.optimizer.build(model.trainable_variables)
+        masks = [mask_of(table.embeddings).numpy() for table in model.tables]
+        assert [mask.sum() for mask in masks] == budgets
+        assert all(np.ptp(mask.sum(axis=1)) <= 1 for mask in masks)
+        values = [table.embeddings.numpy() for table in model.tables]
+        assert all((value[~mask] == 0).all() for value, mask in zip(values, masks, strict=True))
+        history = model.fit(tf.data.Dataset.range(20).batch(10), verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.scorer()(USERS), model.scorer()(USERS))
+    assert tfdsl.report(again).density == pytest.approx(0.2, abs=1e-3)
+
+
+def test_packed_tables_begin_as_one_would_and_other_densities_are_refused():
+    how = {"width": 8, "storage": "packed", "density": 0.5}
+    largest = [np.abs(table.embeddings.numpy()).max() for table in LightGCN(GRAPH, **how).tables]
+    one = np.abs(LightGCN(GRAPH, users=None, **how).nodes.embeddings.numpy()).max()
+    np.testing.assert_allclose(largest, one, rtol=0.1)
+    model = LightGCN(GRAPH, **how)
+    optimizer = tfdsl.SparseOptimizer("adam", tfdsl.SpectralDSL(0.4, GRAPH, total_steps=40))
+    with pytest.raises(ValueError, match=r"'users/embeddings', 'items/.* of density 0.5.* is 0.4"):
+        optimizer.build(model.trainable_variables)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"users": 1.0}, "`users` must be a number in"),
         ({"interactions": None}, "needs the interactions"),
         ({"interactions": GRAPH.tocsc()}, "`interactions` must be a matrix in CSR format"),
         ({"width": 0}, "`width`.*received 0"),
