@@ -214,6 +214,7 @@ LIMITS = {
             "layers": ([0, 1, 4], [-1, 1.5, True, "3", None]),
             "regularization": numbers([0, 1.0], -1e-9),
             "gather": names("float32", "bfloat16"),
+            "users": USERS,
             "seed": SEEDS,
             **OF_TABLES,
         },
