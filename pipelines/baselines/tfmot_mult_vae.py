@@ -137,7 +137,7 @@ def train(config: RunConfig, data_dir: str | None) -> tuple[dict[str, Any], list
 
     started = time.perf_counter()
     model.fit(
-        task.batches(0),
+        task.row_batches(),
         epochs=config.epochs,
         steps_per_epoch=task.steps_per_epoch,
         callbacks=[

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from data import synthetic
 from pipelines import citeulike, fold_in, mask_watch, movielens
-from pipelines.batches import steps_per_epoch, user_batches
+from pipelines.batches import UserRows, steps_per_epoch, user_batches
 from pipelines.config import RunConfig
 from pipelines.costs.flops import Work
 from pipelines.epochs import EpochTask
@@ -25,6 +25,8 @@ def _load_synthetic(data_dir: str | None) -> FoldInSplit:
     users, items = synthetic.interactions()
     return fold_in.split(users, items, n_validation=200, n_test=300)
 
+
+MOST_AT_ONCE = 500  # steps between two looks at the clock, the keyboard and the callbacks
 
 DATA: dict[str, Callable[[str | None], FoldInSplit]] = {
     "synthetic": _load_synthetic,
@@ -50,8 +52,12 @@ class MultVAETask(EpochTask):
     def __init__(self, config: RunConfig, data_dir: str | None) -> None:
         self.config = config
         self.split = _load(config.data, data_dir)
-        self.steps_per_epoch = steps_per_epoch(self.split.train, config.batch_size)
-        self.elements_per_epoch = self.steps_per_epoch
+        self.rows = UserRows(self.split.train, config.batch_size)
+        n_users = self.split.train.shape[0]
+        steps = self.steps_per_epoch = steps_per_epoch(n_users, config.batch_size)
+        # An epoch has executions of as many steps each: XLA compiles one.
+        self.steps_at_once = max(n for n in range(1, MOST_AT_ONCE + 1) if steps % n == 0)
+        self.elements_per_epoch = steps // self.steps_at_once
 
     def build_model(self) -> keras.Model:
         """Returns the compiled model, built, with its initial masks."""
@@ -65,6 +71,7 @@ class MultVAETask(EpochTask):
             seed=config.seed,
         )
         model.build((config.batch_size, self.split.n_items))
+        model.sampler = self.rows
         optimizer = config.optimizer(self.steps_per_epoch * config.epochs, self.split.train)
         model.compile(optimizer, loss=MultinomialLikelihood(), jit_compile=True)
         optimizer.build(model.trainable_variables)
@@ -80,11 +87,20 @@ class MultVAETask(EpochTask):
         return {"hidden": max(round(600 * s), 1), "latent": max(round(200 * s), 1)}
 
     def batches(self, first_epoch: int) -> tf.data.Dataset:
-        """Returns the training batches from an epoch (from 0) to the end of the run."""
-        config = self.config
-        return user_batches(
-            self.split.train, config.batch_size, config.seed, first_epoch, config.epochs
-        )
+        """Returns the users of training batches from an epoch (from 0) to the end of the run.
+
+        Those of `steps_at_once` batches an element, int32 [steps, batch]; `rows` makes rows of a
+        batch's.
+        """
+        return self._users(first_epoch).batch(self.steps_at_once, drop_remainder=True).prefetch(2)
+
+    def row_batches(self) -> tf.data.Dataset:
+        """Returns the same batches as rows, one an element, for what has no sampler."""
+        return self._users(0).map(self.rows, num_parallel_calls=2).prefetch(8)
+
+    def _users(self, first_epoch: int) -> tf.data.Dataset:
+        config, n_users = self.config, self.split.train.shape[0]
+        return user_batches(n_users, config.batch_size, config.seed, first_epoch, config.epochs)
 
     def places(self, model: MultVAE) -> list[Places]:
         """Returns the items' rows of the first kernel and their columns of the last."""

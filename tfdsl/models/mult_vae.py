@@ -9,6 +9,7 @@ from keras import ops
 from tfdsl import checks
 from tfdsl.layers import SparseDense
 from tfdsl.models import philox
+from tfdsl.models.sampled import SampledModel
 
 
 @keras.saving.register_keras_serializable(package="tfdsl")
@@ -25,13 +26,17 @@ class MultinomialLikelihood(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="tfdsl")
-class MultVAE(keras.Model):
+class MultVAE(SampledModel):
     """Mult-VAE: encoder n-hidden-[latent mean, latent log variance], decoder latent-hidden-n.
 
     Input: a user's items as a 0/1 row, (batch, n_items). Output: logits over all items, same
     shape. The input is scaled to unit length and dropped out; in training the latent vector is
     drawn, else it is the mean. beta * KL is added to the loss, beta rising linearly from 0 to
     `beta` over `anneal_steps` training batches. All four kernels have masks.
+
+    It trains on (rows, rows); or, with a `sampler`, on what that makes rows of inside the compiled
+    step, such as the users' numbers, so that the host sends no rows: see `RankingModel`, whose
+    sampler is used alike, and `pipelines.batches.UserRows`.
 
     Reference: Liang et al., 2018, "Variational Autoencoders for Collaborative Filtering", WWW,
     arXiv 1802.05814. Defaults are those of the published DSL.

@@ -7,6 +7,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfdsl.models.sampled import SampledModel
+
 
 @keras.saving.register_keras_serializable(package="tfdsl")
 class BPRLoss(keras.losses.Loss):
@@ -36,7 +38,7 @@ class BPRLoss(keras.losses.Loss):
         return ops.sum(losses, axis=-1) / ops.cast(ops.shape(scores)[-1] - 1, "float32")
 
 
-class RankingModel(keras.Model):
+class RankingModel(SampledModel):
     """Scores items for users: (users (batch,), items (batch, n)) -> (batch, n).
 
     It trains on ((users, items), labels); or, with a sampler, on the numbers of steps, and draws
@@ -51,37 +53,6 @@ class RankingModel(keras.Model):
     are refused where they are numbers (in eager calls and by scorers); in compiled code, a training
     step among it, they are whatever `tf.gather` makes of them.
     """
-
-    _sampler: Callable[[tf.Tensor], tuple[Any, Any]] | None = None
-
-    @property
-    def sampler(self) -> Callable[[tf.Tensor], tuple[Any, Any]] | None:
-        """What draws the triples of a step, inside the step; None: `fit` is given them."""
-        return self._sampler
-
-    @sampler.setter
-    def sampler(self, sampler: Callable[[tf.Tensor], tuple[Any, Any]] | None) -> None:
-        self._sampler = sampler
-        self.train_function = None  # the compiled one draws with the sampler before
-
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """Takes a step on data; or one a number, on what the sampler draws for it.
-
-        Raises:
-            ValueError: the model has a sampler, and the data is not numbers of steps alone.
-        """
-        if self.sampler is None:
-            return super().train_step(data)
-        numbers, take, draw = _numbers_of_steps(data), super().train_step, self.sampler
-
-        def step(place: tf.Tensor) -> tuple[tf.Tensor]:
-            take(draw(numbers[place]))
-            return (place + 1,)
-
-        # One loop for all of them, inside what is compiled: the host's own, as Keras's
-        # steps_per_execution has it, waits for the GPU after each.
-        tf.while_loop(lambda place: place < tf.size(numbers), step, (tf.constant(0),))
-        return self.get_metrics_result()
 
     @property
     def input_signature(self) -> tuple[tf.TensorSpec, tf.TensorSpec]:
@@ -145,20 +116,3 @@ def check_ids(name: str, ids: Any, n: int) -> Any:
             wrong = values[(values < 0) | (values >= n)].flat[0]
             raise ValueError(f"`{name}` must be in 0..{n - 1}; received {wrong}.")
     return ids if ids.dtype in (tf.int32, tf.int64) else tf.cast(ids, tf.int64)
-
-
-def _numbers_of_steps(data: Any) -> tf.Tensor:
-    """Returns what `fit` has read, if that is numbers of steps, as a vector."""
-    numbers, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-    fits = labels is None and weights is None and not isinstance(numbers, tuple | list | dict)
-    if fits:
-        numbers = tf.convert_to_tensor(numbers)
-        # Keras forgets the rank where a later fit has another.
-        fits = numbers.dtype.is_integer and numbers.shape.rank in (0, 1, None)
-    if not fits:
-        raise ValueError(
-            "This model has a sampler, so it trains on the numbers of steps alone, integers "
-            "(steps,), such as tf.data.Dataset.range(1000).batch(100); received other data. Set "
-            "`model.sampler = None` to train on triples."
-        )
-    return tf.reshape(numbers, [-1])

@@ -40,50 +40,6 @@ def model():
     return model
 
 
-def draw_user(user):
-    """A sampler that draws one user, his item, and the item no one has."""
-    return lambda step: ((tf.constant([user]), tf.constant([[user, 4]])), tf.constant([[1.0, 0]]))
-
-
-def test_another_sampler_counts_from_the_next_fit_on(model):
-    before = model.nodes.embeddings.numpy()
-    model.sampler = draw_user(0)
-    model.fit(tf.data.Dataset.range(2).batch(2), verbose=0)
-    half = model.nodes.embeddings.numpy()
-    model.sampler = draw_user(3)
-    model.fit(tf.data.Dataset.range(2).batch(2), verbose=0)
-    after = model.nodes.embeddings.numpy()
-    assert (half[0] != before[0]).any() and (half[3] == before[3]).all()
-    assert (after[0] == half[0]).all() and (after[3] != half[3]).any()
-    model.sampler = None
-    model.fit(*draw_user(1)(0), verbose=0)
-    assert (model.nodes.embeddings.numpy()[1] != after[1]).any()
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        (np.arange(4), np.arange(4)),
-        draw_user(0)(0),
-        (np.linspace(0, 1, 4),),
-        (np.arange(4).reshape(2, 2),),
-    ],
-)
-def test_with_a_sampler_it_takes_numbers_of_steps_alone(model, data):
-    model.sampler = draw_user(0)
-    with pytest.raises(ValueError, match=r"trains on the numbers of steps alone"):
-        model.fit(*data, verbose=0)
-
-
-def test_numbers_of_steps_may_be_an_array(model):
-    model.sampler = draw_user(0)
-    model.fit(np.arange(4), batch_size=2, verbose=0)
-    model.train_on_batch(np.arange(2))
-    model.train_on_batch(3)
-    model.fit(tf.data.Dataset.range(3), verbose=0)
-    assert int(model.optimizer.iterations) == 10
-
-
 @pytest.mark.parametrize("use", ["fit", "evaluate", "predict"])
 def test_without_a_sampler_it_takes_no_numbers_of_steps(model, use):
     with pytest.raises(ValueError, match=r"takes \(users, items\).*set `model.sampler`"):
