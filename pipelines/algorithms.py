@@ -8,7 +8,7 @@ import tfdsl
 from pipelines.protocols import PublishedDSL
 from tfdsl import checks, distributions, schedules
 from tfdsl.algorithms import criteria
-from tfdsl.algorithms.base import GRANULARITIES, INITS
+from tfdsl.algorithms.base import FIRST_VALUES, GRANULARITIES, INITS
 from tfdsl.csr import CSRMatrix
 from tfdsl.initial import ROTATIONS
 from tfdsl.layers.sparse_embedding import STORAGES
@@ -82,7 +82,7 @@ def _dsl(config: "RunConfig", training: Training) -> tfdsl.DSL:
 
 def _spectral(config: "RunConfig", training: Training) -> tfdsl.SpectralDSL:
     # By rows users have most of what there is, as by SpectralDSL itself.
-    by_rows = config.algorithm_settings.get("granularity", "row") == "row"
+    by_rows = config.algorithm_settings.get("granularity") != "entry"
     users = {"users": distributions.USERS} if by_rows else {}
     return tfdsl.SpectralDSL(**_dynamic(config, training, init="spectral", **users))
 
@@ -122,7 +122,7 @@ ANNEALING: dict[str, Callable[[float, int], schedules.Schedule]] = {
 # see `tfdsl.layers.SparseEmbedding`.
 DYNAMIC = ("dsl", "set", "rigl", "spectral")
 OF_SPECTRAL = ("rotation", "users")
-FIRST = ("init", *OF_SPECTRAL, "granularity")
+FIRST = ("init", "first_values", *OF_SPECTRAL, "granularity")
 ALGORITHM_SETTINGS: dict[str, Any] = {
     "drop": "magnitude",
     "grow": "gradient",
@@ -130,6 +130,7 @@ ALGORITHM_SETTINGS: dict[str, Any] = {
     "annealing": "cosine",
     "update_share": 1.0,
     "init": "exact",
+    "first_values": "keep",
     "rotation": "varimax",
     "users": 0.8,
     "granularity": "entry",
@@ -171,6 +172,7 @@ def check_settings(algorithm: str, given: dict[str, Any]) -> None:
                 "drop": criteria.DROP,
                 "grow": criteria.GROW,
                 "init": (*INITS, "spectral"),
+                "first_values": FIRST_VALUES,
                 "rotation": ROTATIONS,
                 "granularity": GRANULARITIES,
                 "storage": STORAGES,

@@ -79,9 +79,11 @@ class MaskUpdates:
         places = [self.weights.index(sparse) for sparse in self._masked]
         each = [sparse.density for sparse in self._masked]
         self._initial_masks, self._next_masks = (
-            compiled(fn, densities=each, places=places)
+            compiled(fn, densities=each, places=places, in_rows=[s.in_rows for s in self._masked])
             for fn in (algorithm.initial_masks, algorithm.next_masks)
         )
+        self._growing = [sparse for sparse in self._masked if sparse.candidates is not None]
+        places = [self.weights.index(sparse) for sparse in self._growing]
         self._draw_candidates = compiled(algorithm.draw_candidates, places=places)
         self.has_begun = False
         self.made_masks = False
@@ -112,15 +114,15 @@ class MaskUpdates:
             for packed in self._packed:
                 packed.draw_candidates(step)
             # Loaded with the weights, if they are not new.
-            if not any(sparse.has_candidates for sparse in self._masked):
+            if not any(sparse.has_candidates for sparse in self._growing):
                 self._renew_candidates(step)
 
     def _renew_candidates(self, step: Tensor) -> None:
         """Draws which entries of weights with masks may be grown next."""
-        if self._algorithm.candidates is None or not self._masked:
+        if not self._growing:
             return
-        new = self._draw_candidates([sparse.mask.value for sparse in self._masked], step)
-        for sparse, candidates in zip(self._masked, new, strict=True):
+        new = self._draw_candidates([sparse.mask.value for sparse in self._growing], step)
+        for sparse, candidates in zip(self._growing, new, strict=True):
             sparse.candidates.assign(candidates)
 
     def _make_masks(self) -> None:
@@ -135,6 +137,8 @@ class MaskUpdates:
             new = self._initial_masks(first, step, priors=priors, budgets=budgets)
             for sparse, mask in zip(self._masked, new, strict=True):
                 sparse.set_mask(mask)
+                if self._algorithm.first_values == "rescale":
+                    sparse.rescale()
         for packed in self._packed:
             packed.make_mask(self._prior(packed), step, self._row_budgets(packed))
 
@@ -157,7 +161,8 @@ class MaskUpdates:
         budgets = initial.row_budgets(algorithm.init, weight.path, shape, total)
         if budgets is None:
             return None
-        if algorithm.granularity != "row" or not isinstance(algorithm.density, schedules.Constant):
+        in_rows = isinstance(sparse, PackedWeight) or sparse.in_rows
+        if not in_rows or not isinstance(algorithm.density, schedules.Constant):
             raise ValueError(
                 f"`init` gives the rows of {weight.path!r} budgets of their own: use "
                 f"granularity='row' and a constant density; received {algorithm!r}."

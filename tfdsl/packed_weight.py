@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdsl import masks, row_blocks, row_masks
-from tfdsl.algorithms import Algorithm, WeightState
+from tfdsl.algorithms import Algorithm, WeightState, rows
 from tfdsl.compiling import compiled
 from tfdsl.layers.packed_table import PackedMask, PackedTable
 from tfdsl.packed_rows import bits_of, mask_from, ranked_columns, spread, taken, with_bits
@@ -51,7 +51,7 @@ class PackedWeight:
         self.slots = [slot for slot in slots if tuple(slot.variable.shape) == shape]
         n_bytes = -(-table.width // 8)
         self._ever = add_slot(table, "ever_active", "uint8", (shape[0], n_bytes))
-        given = {"densities": [density], "places": [place]}
+        given = {"densities": [density], "places": [place], "in_rows": [True]}
         self._first_masks = compiled(algorithm.initial_masks, **given)
         self._next, self._drawn = compiled(self._update_rows), compiled(self._draw_rows)
 
@@ -117,6 +117,11 @@ class PackedWeight:
                 priors=[None if prior is None else tf.identity(prior)],
             )
             self.weight.begin_with(mask)
+        if self._algorithm.first_values == "rescale":
+            table = self.weight
+            active = tf.reduce_sum(tf.cast(table.active_columns < table.width, tf.int32), axis=1)
+            scale = rows.scale(table.width, active, table.values.value.dtype)
+            table.values.assign(table.values.value * scale[:, None])
 
     def begin(self) -> None:
         """Begins with the mask as it is."""
@@ -234,11 +239,11 @@ class EverActive:
 
 
 def _check(algorithm: Algorithm, table: PackedTable) -> None:
-    if algorithm.granularity != "row" or algorithm.init == "bernoulli":
+    if not algorithm.has_rows(True) or algorithm.init == "bernoulli":
         raise ValueError(
             f"The rows of the packed table {table.path!r} have as many active entries as each "
-            f"other: its algorithm must have granularity='row', and an exact init; received "
-            f"granularity={algorithm.granularity!r}, init={algorithm.init!r}."
+            f"other: its algorithm must have granularity='row' or 'embedding_row', and an exact "
+            f"init; received granularity={algorithm.granularity!r}, init={algorithm.init!r}."
         )
     if algorithm.updates is not None and algorithm.candidates != table.candidates:
         raise ValueError(

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfdsl.algorithms import Algorithm, WeightState
-from tfdsl.layers.masking import mask_of
+from tfdsl.algorithms import Algorithm, WeightState, rows
+from tfdsl.layers.masking import is_table, mask_of
 from tfdsl.slots import AVERAGE, Slot
 
 Tensor: TypeAlias = tf.Tensor
@@ -17,11 +17,15 @@ Tensor: TypeAlias = tf.Tensor
 
 @dataclass(eq=False)
 class SparseWeight:
-    """One weight that the algorithm manages, with all that belongs to it."""
+    """One weight that the algorithm manages, with all that belongs to it.
+
+    Where `in_rows`, its rows have budgets of their own.
+    """
 
     weight: keras.Variable
     mask: keras.Variable
     density: float
+    in_rows: bool
     ever_active: keras.Variable
     accumulated: Any
     candidates: Any
@@ -47,13 +51,16 @@ class SparseWeight:
             slots: the inner optimizer's, of the weight.
             add_slot: makes a variable of a weight's shape, by weight, name and dtype.
         """
+        in_rows = algorithm.has_rows(is_table(weight))
+        has_candidates = algorithm.candidates is not None and in_rows
         return cls(
             weight=weight,
             mask=mask_of(weight),
             density=density,
+            in_rows=in_rows,
             ever_active=add_slot(weight, "ever_active", "bool"),
             accumulated=add_slot(weight, "accumulated_gradient", weight.dtype) if sums else None,
-            candidates=add_slot(weight, "candidates", "bool") if algorithm.candidates else None,
+            candidates=add_slot(weight, "candidates", "bool") if has_candidates else None,
             slots=[slot for slot in slots if slot.variable.shape == weight.shape],
         )
 
@@ -133,6 +140,10 @@ class SparseWeight:
         self.ever_active.assign(tf.logical_or(self.ever_active.value, mask))
         self.weight.assign(_where(mask, self.weight))
         self.mask_averages()
+
+    def rescale(self) -> None:
+        """Makes first values as much larger as their mask leaves fewer."""
+        self.weight.assign(rows.rescaled(self.weight.value, self.mask.value, self.in_rows))
 
     def mask_averages(self) -> None:
         """Sets the moving average to zero off the mask."""

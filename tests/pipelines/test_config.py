@@ -138,7 +138,7 @@ def test_candidates_can_be_all_and_first_masks_of_another_rotation_can_stay():
         (
             "static",
             {"grow": "random"},
-            "`algorithm_settings` must be one of init, rotation, users, granularity; .*'grow'",
+            "one of init, first_values, rotation, users, granularity; .*'grow'",
         ),
         ("gradual", {"init": "exact"}, "are of dsl, .* spectral, static; .* 'gradual'"),
         ("dsl", {"users": 0.5}, "rotation, users are of spectral first masks.* 'dsl'"),

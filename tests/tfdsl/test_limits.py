@@ -39,8 +39,9 @@ def numbers(good, *bad):
 OF_ALGORITHMS = {
     "density": ([1e-9, 1, 1.0, np.float32(0.5), schedules.Constant(0.5)], NO_SHARES),
     "distribution": names("uniform", "erk", "global"),
-    "granularity": names("entry", "row"),
+    "granularity": names("entry", "row", "embedding_row"),
     "init": (["exact", "bernoulli", "magnitude", initial.Spectral()], NO_NAMES),
+    "first_values": names("keep", "rescale"),
     "optimizer_state": names("keep", "mask", "reset"),
     "seed": SEEDS,
 }
@@ -98,7 +99,10 @@ LIMITS = {
             "users": USERS,
             "density": ([1e-9, 1, 1.0], [*NO_SHARES, schedules.Linear(0.1, 0.5, end=9)]),
             "distribution": (["uniform", "erk"], [*NO_NAMES, "global"]),
-            "granularity": (["row"], [*NO_NAMES, "entry"]),  # which candidates are of
+            "granularity": (
+                ["row", "embedding_row"],
+                [*NO_NAMES, "entry"],
+            ),  # which has no candidates
             "candidates": ([None, 1, 3], [v for v in NO_COUNTS if v is not None]),
             "update_interval": optional(COUNTS),
             "update_end": ([None, 100], [v for v in [*NO_COUNTS, 4] if v is not None]),

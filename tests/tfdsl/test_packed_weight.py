@@ -64,8 +64,9 @@ def test_it_is_trained_as_with_a_mask(inner):
         slow(lambda: algorithm_of(grow="gradient")),
         slow(lambda: algorithm_of(grow="random_unfired", optimizer_state="mask")),
         lambda: StaticSparse(DENSITY, granularity="row", init="magnitude", optimizer_state="mask"),
+        lambda: algorithm_of(first_values="rescale"),
     ],
-    ids=["gradient", "unfired", "static"],
+    ids=["gradient", "unfired", "static", "rescaled"],
 )
 def test_every_algorithm_it_can_have_does_the_same(make):
     dense, packed = pair(make=make)

@@ -7,12 +7,14 @@ from typing import Any, Self, TypeAlias
 import tensorflow as tf
 
 from tfdsl import checks, distributions, initial, masks, row_blocks, schedules
+from tfdsl.algorithms import rows
 from tfdsl.algorithms.criteria import WeightState
 
 Tensor: TypeAlias = tf.Tensor
 
 INITS = ("exact", "bernoulli", "magnitude")
-GRANULARITIES = ("entry", "row")
+GRANULARITIES = ("entry", "row", "embedding_row")
+FIRST_VALUES = ("keep", "rescale")
 OPTIMIZER_STATES = ("keep", "mask", "reset")
 
 _GroupFn = Callable[[WeightState, Any, Tensor, Tensor], Tensor]
@@ -33,13 +35,20 @@ class Algorithm(schedules.Serializable):
         granularity: "entry": all of a weight's entries compete for its budget; "row": every row of
             a table has as many active entries as every other, to within one, or as its `init` has
             row budgets, at all times (of a kernel: every row or every column, whichever are more),
-            and only a row's own compete.
+            and only a row's own compete; "embedding_row": rows in the tables of embedding layers,
+            entries in all other weights.
         init: initial mask: "exact" (random, exactly round(density * size) entries), "bernoulli"
             (random, each entry by itself, so that only the expected count is the budget; this
             is the published code's way and the one exception from exact counts), "magnitude"
             (the largest initial weights), or an object that has scores of entries, such as
             `tfdsl.Spectral(interactions)`, whose highest are active; weights that it knows nothing
             of have an exact one.
+        first_values: what becomes of the values of a weight that gets its first mask: "keep" (they
+            stay as they are, for all algorithms as published), "rescale" (they are multiplied by
+            sqrt(size / active), of each row where rows have budgets, so that sums over the weight
+            are as large as if it were dense: see Evci et al., 2022, "Gradient Flow in Sparse Neural
+            Networks and How Lottery Tickets Win", AAAI, arXiv 2010.03533). For weights that are as
+            their initializer drew them, not for those of a trained model.
         optimizer_state: what becomes of the inner optimizer's moments: "keep" (the optimizer
             sees dense gradients, so that grown weights start with warm moments), "mask" (it sees
             the gradients of active weights only and the moments of inactive ones are at their
@@ -62,6 +71,7 @@ class Algorithm(schedules.Serializable):
         distribution: str = "uniform",
         granularity: str = "entry",
         init: str | initial.InitialScores = "exact",
+        first_values: str = "keep",
         optimizer_state: str = "keep",
         seed: int = 0,
     ) -> None:
@@ -73,7 +83,7 @@ class Algorithm(schedules.Serializable):
         if isinstance(init, type) or not isinstance(init, initial.InitialScores):
             checks.choice("init", init, INITS)
         checks.choice("granularity", granularity, GRANULARITIES)
-        if distribution == "global" and (granularity == "row" or not isinstance(init, str)):
+        if distribution == "global" and (granularity != "entry" or not isinstance(init, str)):
             raise ValueError(
                 f"distribution='global' lets all entries of all weights compete, so it goes with "
                 f"granularity='entry' and a named init; received granularity={granularity!r}, "
@@ -86,6 +96,7 @@ class Algorithm(schedules.Serializable):
         self.distribution = distribution
         self.granularity = granularity
         self.init = init
+        self.first_values = checks.choice("first_values", first_values, FIRST_VALUES)
         self.optimizer_state = optimizer_state
         self.seed = checks.seed(seed)
 
@@ -93,8 +104,8 @@ class Algorithm(schedules.Serializable):
         """Returns the next mask of one weight.
 
         Args:
-            state: the weight as it is now, as flat tensors; with granularity="row" matrices, and of
-                many rows no more than a block of them at a time.
+            state: the weight as it is now, as flat tensors; where rows have budgets matrices, and
+                of many rows no more than a block of them at a time.
             budget: int32 scalar, how many entries the next mask has; or each row, (rows,).
             step: int64 scalar, the optimizer's step, counted from 1.
             seed: uint32 scalar, different for every weight and step.
@@ -105,6 +116,14 @@ class Algorithm(schedules.Serializable):
     def densities(self, shapes: Sequence[tuple[int, ...]]) -> list[float]:
         """Returns the density each weight is to end at."""
         return distributions.densities(self.distribution, shapes, self.density.final)
+
+    def has_rows(self, is_table: bool) -> bool:
+        """Says whether the rows of a weight have budgets of their own.
+
+        Args:
+            is_table: whether it is an embedding layer's table.
+        """
+        return self.granularity == "row" or (self.granularity == "embedding_row" and is_table)
 
     def is_dense(self, density: float) -> bool:
         """Says whether a weight that is to end at `density` is dense from the first step on."""
@@ -130,6 +149,7 @@ class Algorithm(schedules.Serializable):
         priors: Sequence[Tensor | None] | None = None,
         places: Sequence[int] | None = None,
         budgets: Sequence[Tensor | None] | None = None,
+        in_rows: Sequence[bool] | None = None,
     ) -> list[Tensor]:
         """Returns the masks to begin with, one a weight, of the weight's shape.
 
@@ -142,6 +162,8 @@ class Algorithm(schedules.Serializable):
                 they are all.
             budgets: of each weight how many active entries its rows have, int32 (rows,), where
                 `init` says it; None where the density does.
+            in_rows: of each weight whether its rows have budgets, see `has_rows`; None if none is
+                an embedding layer's table.
         """
         priors, budgets = (of or [None] * len(weights) for of in (priors, budgets))
         states = [
@@ -150,7 +172,7 @@ class Algorithm(schedules.Serializable):
         if densities is None:
             densities = self.densities([tuple(weight.shape) for weight in weights])
         shares = list(zip(densities, budgets, strict=True))
-        return self._each(self._initial, states, tf.cast(step, tf.int64), shares, places)
+        return self._each(self._initial, states, tf.cast(step, tf.int64), shares, places, in_rows)
 
     def next_masks(
         self,
@@ -158,9 +180,10 @@ class Algorithm(schedules.Serializable):
         step: Tensor,
         densities: Sequence[float] | None = None,
         places: Sequence[int] | None = None,
+        in_rows: Sequence[bool] | None = None,
     ) -> list[Tensor]:
         """Returns the masks after `step` (int64 scalar), one a weight; see `initial_masks`."""
-        return self._each(self._next, states, step, densities, places)
+        return self._each(self._next, states, step, densities, places, in_rows)
 
     def draw_candidates(
         self,
@@ -171,13 +194,16 @@ class Algorithm(schedules.Serializable):
         """Returns which entries may be grown at the update after `step`: `candidates` of each row.
 
         Args:
-            active: masks, one a weight.
+            active: masks, one a weight whose rows have budgets.
             step: int64 scalar, a part of the seed.
             places: see `initial_masks`.
         """
         states = [WeightState(mask, mask) for mask in active]
         shares = [1.0] * len(states)
-        return self._each(self._candidates, states, tf.cast(step, tf.int64), shares, places)
+        in_rows = [True] * len(states)
+        return self._each(
+            self._candidates, states, tf.cast(step, tf.int64), shares, places, in_rows
+        )
 
     def _candidates(self, state: WeightState, _: float, step: Tensor, seed: Tensor) -> Tensor:
         n = tf.fill([state.mask.shape[0]], self.candidates)
@@ -223,7 +249,7 @@ class Algorithm(schedules.Serializable):
         self, fn: _BudgetFn, state: WeightState, budget: Tensor, step: Tensor, seed: Tensor
     ) -> Tensor:
         """Returns what `fn` makes of a weight; of many rows, of a block of them at a time."""
-        if self.granularity == "entry":
+        if not budget.shape.rank:
             return fn(state, budget, step, seed)
         there = [name for name, part in state._asdict().items() if part is not None]
 
@@ -248,7 +274,7 @@ class Algorithm(schedules.Serializable):
         # To the last bit, also where XLA divides by multiplying: halves are rounded to even.
         share = tf.where(tf.equal(now, final), tf.constant(density, tf.float64), share)
         total = distributions.budget(size, share)
-        if self.granularity == "entry":
+        if state.weight.shape.rank == 1:
             return total
         return distributions.row_budgets(total, state.weight.shape[0])
 
@@ -259,12 +285,16 @@ class Algorithm(schedules.Serializable):
         step: Tensor,
         shares: Sequence[Any] | None,
         places: Sequence[int] | None = None,
+        in_rows: Sequence[bool] | None = None,
     ) -> list[Tensor]:
         """Calls `fn` with each weight's flat state; with all of them joined for a global budget."""
         shapes = [tuple(state.weight.shape) for state in states]
         shares = self.densities(shapes) if shares is None else shares
-        in_rows = self.granularity == "row"
-        flat = [state.map(_rows if in_rows else _flat) for state in states]
+        in_rows = [self.has_rows(False)] * len(states) if in_rows is None else in_rows
+        flat = [
+            state.map(rows.rows if by_row else rows.flat)
+            for state, by_row in zip(states, in_rows, strict=True)
+        ]
         if self.distribution == "global":
             joined = fn(WeightState.join(flat), shares[0], step, masks.fold_seed(self.seed, step))
             parts = tf.split(joined, [math.prod(shape) for shape in shapes])
@@ -276,8 +306,8 @@ class Algorithm(schedules.Serializable):
                 )
             ]
         return [
-            _unrows(mask, shape) if in_rows else tf.reshape(mask, shape)
-            for mask, shape in zip(parts, shapes, strict=True)
+            rows.unrows(mask, shape) if by_row else tf.reshape(mask, shape)
+            for mask, shape, by_row in zip(parts, shapes, in_rows, strict=True)
         ]
 
     def get_config(self) -> dict[str, Any]:
@@ -287,6 +317,7 @@ class Algorithm(schedules.Serializable):
             "distribution": self.distribution,
             "granularity": self.granularity,
             "init": schedules.object_to_config(self.init),
+            "first_values": self.first_values,
             "optimizer_state": self.optimizer_state,
             "seed": self.seed,
         }
@@ -295,25 +326,3 @@ class Algorithm(schedules.Serializable):
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Makes an equal algorithm from `get_config`'s result."""
         return cls(**{name: schedules.from_config(value) for name, value in config.items()})
-
-
-def _flat(x: Tensor) -> Tensor:
-    return tf.reshape(x, [-1])
-
-
-def _rows(x: Tensor) -> Tensor:
-    """Returns a weight as a matrix whose rows have budgets of their own.
-
-    A table's rows; of a kernel rows or columns, whichever are more: in the first and the last layer
-    of an autoencoder those are the items. A vector is one row.
-    """
-    x = tf.reshape(x, [-1, x.shape[-1]])
-    return tf.transpose(x) if _is_turned(x.shape) else x
-
-
-def _unrows(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return tf.reshape(tf.transpose(x) if _is_turned(shape) else x, shape)
-
-
-def _is_turned(shape: tuple[int, ...]) -> bool:
-    return 1 < math.prod(shape[:-1]) < shape[-1]

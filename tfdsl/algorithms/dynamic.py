@@ -18,7 +18,7 @@ class DynamicSparse(Algorithm):
 
     At step t, ceil(ratio(t) * active) entries of lowest drop score go; as many of highest grow
     score come, the dropped ones among the candidates: one that is dropped and grown at once keeps
-    its value, every other one starts at 0. With granularity="row" it is so in every row, and
+    its value, every other one starts at 0. Where rows have budgets it is so in every row, and
     ratio(t) * active is rounded up or down at random, so that it is met on average: of a dozen
     entries, rounding up would move far too many. The number of active entries stays exactly the
     same whatever the scores are, also where they are all zero.
@@ -38,9 +38,10 @@ class DynamicSparse(Algorithm):
             moment), "random", or "random_unfired" (at random, never active entries first).
         candidates: None: all inactive entries compete to grow; a number: as many of each row, drawn
             at random after every update, and no others. Nothing need be known of the others then,
-            so that a table can be stored packed while it is trained. For granularity="row" and a
-            constant density.
-        **kwargs: `distribution`, `granularity`, `init`, `optimizer_state`, `seed`, see `Algorithm`.
+            so that a table can be stored packed while it is trained. For rows with budgets and a
+            constant density; of a weight without such rows all compete.
+        **kwargs: `distribution`, `granularity`, `init`, `first_values`, `optimizer_state`, `seed`,
+            see `Algorithm`.
     """
 
     def __init__(
@@ -59,11 +60,11 @@ class DynamicSparse(Algorithm):
         super().__init__(density, **kwargs)
         if candidates is not None:
             checks.count("candidates", candidates)
-            if self.granularity != "row" or not isinstance(self.density, schedules.Constant):
+            if not self.has_rows(True) or not isinstance(self.density, schedules.Constant):
                 raise ValueError(
                     f"`candidates` are of rows that all keep their budgets: use granularity='row' "
-                    f"and a constant density; received candidates={candidates}, granularity="
-                    f"{self.granularity!r}, density={density!r}."
+                    f"or 'embedding_row' and a constant density; received candidates={candidates}, "
+                    f"granularity={self.granularity!r}, density={density!r}."
                 )
         self.candidates = candidates
         if total_steps is not None:
@@ -117,7 +118,7 @@ class DynamicSparse(Algorithm):
         """Drops and grows; see the class."""
         staying = tf.minimum(self._count(state.mask), budget)
         ratio = tf.cast(self.ratio(step), tf.float64)
-        if self.granularity == "row":
+        if staying.shape.rank:  # rows
             moving = _share_of_rows(staying, ratio, masks.fork(seed, 7))
         else:
             moving = tf.cast(tf.math.ceil(ratio * tf.cast(staying, tf.float64)), tf.int32)
@@ -139,7 +140,7 @@ class DynamicSparse(Algorithm):
         return self._count(state.mask)
 
     def _count(self, mask: Tensor) -> Tensor:
-        return row_masks.count(mask) if self.granularity == "row" else masks.count(mask)
+        return row_masks.count(mask) if mask.shape.rank == 2 else masks.count(mask)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -71,8 +71,8 @@ class GradualMagnitude(_MagnitudePruning):
         end: no pruning after this step, at which the final density is reached; for a number it is
             three quarters of `total_steps` unless given, so that the last quarter tunes what is
             left, for a schedule there is none.
-        **kwargs: `distribution`, `granularity`, `init`, `optimizer_state`, `seed`, see
-            `Algorithm`; `init`, for schedules that start below 1, is "magnitude" unless given.
+        **kwargs: `distribution`, `granularity`, `init`, `first_values`, `optimizer_state`, `seed`,
+            see `Algorithm`; `init`, for schedules that start below 1, is "magnitude" unless given.
     """
 
     def __init__(

@@ -19,11 +19,12 @@ class SpectralDSL(DSL):
     What it has otherwise than `DSL`, each of which can be given:
     - `init`: `Spectral(interactions)`, first masks by sparse spectral factors, so that a user and
       an item that belong together have their few coordinates in common from the first step;
-    - `granularity`: "row", every user has the same budget, and every item;
+    - `granularity`: "embedding_row", in a table every user has the same budget, and every item; of
+      a kernel all entries compete;
     - `users`: 0.9 of a table of nodes' weights are users': a graph convolution makes an item of its
       users as well as of its own row;
     - `grow`: "accumulated_gradient", what all batches since the last update say; and `candidates`,
-      8 of each row, so that tables can be packed (`SparseEmbedding(storage="packed")`);
+      8 of each row of a table, so that tables can be packed (`SparseEmbedding(storage="packed")`);
     - `update_ratio`: from 0.3, since the first masks are good already;
     - `optimizer_state`: "reset", what has grown begins with moments of its own;
     - `update_interval`: 20 updates in all.
@@ -66,7 +67,7 @@ class SpectralDSL(DSL):
         **kwargs: Any,
     ) -> None:
         own: dict[str, Any] = {
-            "granularity": "row",
+            "granularity": "embedding_row",
             "grow": "accumulated_gradient",
             "candidates": 8,
             "update_ratio": 0.3,
@@ -81,7 +82,8 @@ class SpectralDSL(DSL):
                     "items] of the training part; received None. Give them, or another `init`."
                 )
             is_constant = isinstance(schedules.get("density", density), schedules.Constant)
-            most = distributions.USERS if is_constant and own["granularity"] == "row" else None
+            in_rows = own["granularity"] in ("row", "embedding_row")
+            most = distributions.USERS if is_constant and in_rows else None
             share: Any = most if users == _AUTO else users
             init = initial.Spectral(interactions, users=share, seed=own["seed"])
         elif interactions is not None or users not in (None, _AUTO):

@@ -16,7 +16,8 @@ class StaticSparse(Algorithm):
 
     Args:
         density: share of active weights, in (0, 1]; a schedule must be constant.
-        **kwargs: `distribution`, `granularity`, `init`, `optimizer_state`, `seed`, see `Algorithm`.
+        **kwargs: `distribution`, `granularity`, `init`, `first_values`, `optimizer_state`, `seed`,
+            see `Algorithm`.
     """
 
     def __init__(self, density: float | schedules.Schedule, **kwargs: Any) -> None:

@@ -20,11 +20,13 @@ class Masked(keras.constraints.Constraint):
     Args:
         mask: boolean variable of the weight's shape.
         inner: the constraint the weight had before, or None.
+        is_table: whether the weight is an embedding layer's table.
     """
 
-    def __init__(self, mask: keras.Variable, inner: Any = None) -> None:
+    def __init__(self, mask: keras.Variable, inner: Any = None, is_table: bool = False) -> None:
         self.mask = mask
         self.inner = inner
+        self.is_table = is_table
 
     def __call__(self, w: Any) -> Any:
         """Returns `w` on the mask and 0 elsewhere (also where `w` is not a number)."""
@@ -88,7 +90,8 @@ def add_mask(layer: keras.layers.Layer, weight: keras.Variable) -> keras.Variabl
     )
     # As an attribute too: tf.train.Checkpoint finds a layer's variables by their attributes.
     setattr(layer, mask.name, mask)
-    weight.constraint = Masked(mask, weight.constraint)
+    is_table = isinstance(layer, keras.layers.Embedding)
+    weight.constraint = Masked(mask, weight.constraint, is_table)
     return mask
 
 
@@ -98,3 +101,10 @@ def mask_of(weight: keras.Variable | PackedTable) -> keras.Variable | None:
         return weight.mask
     constraint = getattr(weight, "constraint", None)
     return constraint.mask if isinstance(constraint, Masked) else None
+
+
+def is_table(weight: keras.Variable | PackedTable) -> bool:
+    """Says whether a weight that has a mask is an embedding layer's table."""
+    if isinstance(weight, PackedTable):
+        return True
+    return bool(getattr(getattr(weight, "constraint", None), "is_table", False))

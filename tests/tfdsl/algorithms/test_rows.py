@@ -249,3 +249,55 @@ def test_blocks_are_put_together_in_order(monkeypatch):
     )
     np.testing.assert_array_equal(twice, 2 * x)
     assert len(set(seeds.numpy())) == 6
+
+
+def trained_in(granularity, jit_compile=False):
+    """Returns masks of a table and of a kernel, first ones and after two updates; and candidates.
+
+    The kernel has as many rows as the table.
+    """
+    keras.utils.set_random_seed(0)
+    table = tfdsl.layers.SparseEmbedding(40, 16)
+    kernel = tfdsl.layers.SparseDense(12, use_bias=False)
+    ids, rows = keras.Input((), dtype="int32"), keras.Input((40,))
+    outputs = keras.layers.Concatenate()([table(ids), kernel(rows)])
+    model = keras.Model([ids, rows], outputs)
+    candidates = None if granularity == "entry" else 4
+    algorithm = DSL(
+        0.25,
+        granularity=granularity,
+        candidates=candidates,
+        update_interval=2,
+        total_steps=8,
+        optimizer_state="reset",
+    )
+    model.compile(tfdsl.SparseOptimizer("adam", algorithm), loss="mse", jit_compile=jit_compile)
+    model.optimizer.build(model.trainable_variables)
+    weights = table.embeddings, kernel.kernel
+    masks = [mask_of(weight).numpy() for weight in weights]
+    draw = np.random.default_rng(0)
+    data = [np.arange(40), draw.normal(size=(40, 40)).astype("f4")]
+    targets = draw.normal(size=(40, 28)).astype("f4")
+    model.fit(data, targets, batch_size=10, verbose=0)
+    masks += [mask_of(weight).numpy() for weight in weights]
+    drawn = {w.weight.path: w.candidates for w in model.optimizer.sparse_weights}
+    return masks, [drawn[weight.path] for weight in weights]
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_rows_of_tables_alone_can_have_budgets(jit_compile):
+    (table, kernel, later_table, later_kernel), drawn = trained_in("embedding_row", jit_compile)
+    assert (table.sum(axis=1) == 4).all() and (later_table.sum(axis=1) == 4).all()
+    assert (later_table != table).any() and (later_kernel != kernel).any()
+    assert kernel.sum() == later_kernel.sum() == round(0.25 * kernel.size)
+    for mask in (kernel, later_kernel):
+        assert len(set(mask.sum(axis=1))) > 2
+    assert drawn[0].numpy().any() and drawn[1] is None
+
+
+def test_a_table_is_as_with_rows_then_and_a_kernel_as_without():
+    mixed, rows, entries = (trained_in(g)[0] for g in ("embedding_row", "row", "entry"))
+    np.testing.assert_array_equal(mixed[0], rows[0])
+    np.testing.assert_array_equal(mixed[1], entries[1])
+    np.testing.assert_array_equal(mixed[2], rows[2])
+    np.testing.assert_array_equal(mixed[3], entries[3])

@@ -17,7 +17,7 @@ PAIRS = sparse.csr_array(GROUPS * (np.random.default_rng(0).random(GROUPS.shape)
 def test_it_is_dsl_with_other_defaults():
     algorithm = SpectralDSL(0.25, PAIRS, total_steps=1000, seed=3)
     assert isinstance(algorithm, DSL)
-    assert (algorithm.granularity, algorithm.candidates) == ("row", 8)
+    assert (algorithm.granularity, algorithm.candidates) == ("embedding_row", 8)
     assert (algorithm.grow, algorithm.optimizer_state) == ("accumulated_gradient", "reset")
     assert algorithm.updates.interval == 50
     assert float(algorithm.ratio(0)) == pytest.approx(0.3)

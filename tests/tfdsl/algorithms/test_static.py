@@ -95,6 +95,7 @@ def test_an_algorithm_survives_its_configuration():
         distribution="erk",
         granularity="row",
         init="bernoulli",
+        first_values="rescale",
         optimizer_state="reset",
         seed=7,
     )
@@ -106,6 +107,7 @@ def test_an_algorithm_survives_its_configuration():
         "distribution": "erk",
         "granularity": "row",
         "init": "bernoulli",
+        "first_values": "rescale",
         "optimizer_state": "reset",
         "seed": 7,
     }

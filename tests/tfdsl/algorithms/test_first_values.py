@@ -1,0 +1,96 @@
+"""What becomes of a weight's values when it gets its first mask."""
+
+import keras
+import numpy as np
+import pytest
+from scipy import sparse
+
+import tfdsl
+from tfdsl import DSL, GradualMagnitude, StaticSparse, initial
+from tfdsl.algorithms import rows
+from tfdsl.layers import SparseDense, SparseEmbedding, mask_of
+
+
+def made(algorithm, n_inputs=40, units=30):
+    """Returns a layer's kernel before and after it got its first mask, and the mask."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((n_inputs,)), SparseDense(units)])
+    kernel = model.layers[0].kernel
+    before = kernel.numpy()
+    model.compile(tfdsl.SparseOptimizer("adam", algorithm), loss="mse")
+    model.optimizer.build(model.trainable_variables)
+    return before, kernel.numpy(), mask_of(kernel).numpy()
+
+
+@pytest.mark.parametrize("init", ["exact", "bernoulli", "magnitude"])
+def test_a_weight_is_as_much_larger_as_its_mask_leaves_fewer(init):
+    before, after, mask = made(StaticSparse(0.1, init=init, first_values="rescale"))
+    scale = np.sqrt(mask.size / np.count_nonzero(mask))
+    np.testing.assert_allclose(after, before * mask * scale, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(40, 30), (30, 40), (40, 1)])
+def test_a_row_is_as_much_larger_as_its_own_budget_is_smaller(shape):
+    algorithm = StaticSparse(0.16, granularity="row", first_values="rescale")
+    before, after, mask = made(algorithm, *shape)
+    axis = 0 if shape[1] > shape[0] else 1  # the longer side has the rows
+    n = np.count_nonzero(mask, axis=axis, keepdims=True)
+    scale = np.sqrt(mask.shape[axis] / np.maximum(n, 1))
+    np.testing.assert_allclose(after, before * mask * scale, rtol=1e-6)
+    assert np.isfinite(after).all()
+
+
+def test_rows_of_a_table_have_their_own_scale_where_they_have_their_own_budget():
+    graph = sparse.random_array((20, 30), density=0.3, format="csr", dtype="float32", rng=0)
+    model = tfdsl.models.LightGCN(graph, width=16)
+    table = model.nodes.embeddings
+    before = table.numpy()
+    init = initial.Spectral(graph, users=0.8)
+    algorithm = StaticSparse(0.2, granularity="row", init=init, first_values="rescale")
+    tfdsl.SparseOptimizer("adam", algorithm).build(model.trainable_variables)
+    mask = mask_of(table).numpy()
+    n = np.count_nonzero(mask, axis=1, keepdims=True)
+    assert n[:20].min() > n[20:].max()
+    np.testing.assert_allclose(table.numpy(), before * mask * np.sqrt(16 / n), rtol=1e-6)
+
+
+def test_they_stay_as_they_are_unless_asked():
+    before, after, mask = made(StaticSparse(0.1))
+    np.testing.assert_array_equal(after, before * mask)
+
+
+def test_what_begins_dense_begins_as_it_is():
+    algorithm = GradualMagnitude(0.1, total_steps=100, update_interval=10, first_values="rescale")
+    before, after, _ = made(algorithm)
+    np.testing.assert_array_equal(after, before)
+
+
+def test_what_a_layer_adds_up_is_as_large_as_dense():
+    data = np.random.default_rng(0).normal(size=(200, 400)).astype("f4")
+    algorithm = StaticSparse(0.05, first_values="rescale")
+    before, after, _ = made(algorithm, 400, 300)
+    assert (data @ after).std() == pytest.approx((data @ before).std(), rel=0.05)
+
+
+def test_a_row_without_an_entry_is_no_number_divided_by_zero():
+    mask = np.array([[True, False], [False, False]])
+    found = rows.rescaled(np.float32([[3, 0], [0, 0]]), mask, True)
+    np.testing.assert_allclose(found, np.float32([[3 * 2**0.5, 0], [0, 0]]), rtol=1e-6)
+
+
+def test_a_model_that_goes_on_is_not_made_larger_again(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((1,), dtype="int32"), SparseEmbedding(50, 8)])
+    algorithm = DSL(0.25, total_steps=100, update_interval=10, first_values="rescale")
+    model.compile(tfdsl.SparseOptimizer("adam", algorithm), loss="mse")
+    ids, targets = np.arange(50)[:, None], np.ones((50, 1, 8), "f4")
+    model.fit(ids, targets, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    again.optimizer.build(again.trainable_variables)
+    table, loaded = (m.layers[0].embeddings.numpy() for m in (model, again))
+    np.testing.assert_array_equal(loaded, table)
+    model.fit(ids, targets, verbose=0)
+    again.fit(ids, targets, verbose=0)
+    table, loaded = (m.layers[0].embeddings.numpy() for m in (model, again))
+    np.testing.assert_allclose(loaded, table, rtol=1e-5, atol=1e-7)

@@ -1,0 +1,50 @@
+"""A weight as what its budgets are of: all of its entries, or rows with budgets of their own."""
+
+import math
+from typing import TypeAlias
+
+import tensorflow as tf
+
+Tensor: TypeAlias = tf.Tensor
+
+
+def flat(x: Tensor) -> Tensor:
+    """Returns a weight as a vector."""
+    return tf.reshape(x, [-1])
+
+
+def rows(x: Tensor) -> Tensor:
+    """Returns a weight as a matrix whose rows have budgets of their own.
+
+    A table's rows; of a kernel rows or columns, whichever are more: in the first and the last layer
+    of an autoencoder those are the items. A vector is one row.
+    """
+    x = tf.reshape(x, [-1, x.shape[-1]])
+    return tf.transpose(x) if _is_turned(x.shape) else x
+
+
+def unrows(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Returns a weight of that shape from what `rows` made of it."""
+    return tf.reshape(tf.transpose(x) if _is_turned(shape) else x, shape)
+
+
+def scale(width: int, active: Tensor, dtype: tf.DType) -> Tensor:
+    """Returns sqrt(width / active), 1 where none of `width` entries is active.
+
+    Times that, the squares of what is left of random entries add up to what all did, on average.
+    """
+    share = tf.cast(width, dtype) / tf.cast(active, dtype)
+    return tf.where(active > 0, tf.sqrt(share), tf.ones_like(share))
+
+
+def rescaled(weight: Tensor, mask: Tensor, by_row: bool) -> Tensor:
+    """Returns a weight, 0 off its mask, times `scale`: each row's, or the whole weight's."""
+    shape = tuple(weight.shape)
+    parts = rows(mask) if by_row else flat(mask)[None]
+    active = tf.reduce_sum(tf.cast(parts, tf.int32), axis=1)
+    by = tf.broadcast_to(scale(parts.shape[1], active, weight.dtype)[:, None], parts.shape)
+    return weight * (unrows(by, shape) if by_row else tf.reshape(by, shape))
+
+
+def _is_turned(shape: tuple[int, ...]) -> bool:
+    return 1 < math.prod(shape[:-1]) < shape[-1]
