@@ -31,7 +31,8 @@ def _of_dsl(interval: int) -> Cases:
         *(_settings(update_ratio=ratio) for ratio in (0.1, 0.3, 0.8)),
         *(_settings(annealing=annealing) for annealing in ("constant", "linear")),
         *(_settings(update_share=share) for share in (0.25, 0.75)),
-        *(_settings(init=init) for init in ("bernoulli", "magnitude")),
+        *(_settings(init=init) for init in ("bernoulli", "magnitude", "spectral")),
+        _settings(first_values="rescale"),
         *({"distribution": distribution} for distribution in ("erk", "global")),
         *({"optimizer_state": state} for state in ("keep", "mask")),
     ]
@@ -45,6 +46,7 @@ def _of_spectral(interval: int) -> Cases:
         {},
         *(_settings(users=share) for share in (0.0, 0.6, 0.8, 0.95)),
         *(_settings(init=init) for init in ("exact", "magnitude")),
+        _settings(first_values="rescale"),
         _settings(rotation="none"),
         _settings(granularity="entry", candidates=0),  # candidates are of rows
         *(_settings(grow=grow) for grow in ("gradient", "random")),
