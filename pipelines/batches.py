@@ -62,7 +62,7 @@ class UserRows:
         batch_size: users a batch.
 
     Attributes:
-        step_shape: shape of what a batch is made of, see `tfdsl.models.SampledModel`.
+        step_shape: shape of what a batch is made of, see `tfdsl.models.sampled.SampledModel`.
     """
 
     def __init__(self, matrix: sparse.csr_array, batch_size: int) -> None:
@@ -77,7 +77,6 @@ class UserRows:
         """Returns (row, row) of the users, integers [batch]: both float32 [batch, items]."""
         places = tf.constant(np.arange(8), tf.uint8)
         bits = tf.bitwise.right_shift(tf.gather(self._bits, users)[:, :, None], places) & 1
-        rows = tf.reshape(tf.cast(bits, tf.float32), [-1, 8 * self._bits.shape[1]])[
-            :, : self.n_items
-        ]
+        wide = tf.reshape(tf.cast(bits, tf.float32), [-1, 8 * self._bits.shape[1]])
+        rows = wide[:, : self.n_items]  # the last byte may have more
         return rows, rows
