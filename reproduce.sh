@@ -16,8 +16,8 @@ Usage: ./reproduce.sh [COMMAND]
                          lightgcn-gowalla, lightgcn-yelp2018, lightgcn-amazon-book, neumf-ml1m,
                          neumf-citeulike, spectral-gowalla, spectral-yelp2018, amgp-criteo-like,
                          amgp-ml100k, amgp-criteo, parts-multvae-ml1m, parts-multvae-citeulike,
-                         parts-lightgcn-gowalla, parts-neumf-ml1m, parts-spectral-gowalla,
-                         parts-spectral-yelp2018, users-gowalla, users-yelp2018
+                         parts-lightgcn-gowalla, parts-neumf-ml1m, parts-spectral-multvae-ml1m,
+                         parts-spectral-gowalla, -yelp2018, users-gowalla, users-yelp2018
   table NAME [flags]     make one table; finished runs are kept, interrupted ones go on
   all [flags]            make what is missing of every table that has the budget, and the report
   report [--out=FOLDER]  all tables on one page, README.md, and in one file, report.html

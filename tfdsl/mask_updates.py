@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfdsl import distributions, gradients, initial, schedules
 from tfdsl.algorithms import Algorithm
 from tfdsl.compiling import compiled
-from tfdsl.layers.masking import mask_of
+from tfdsl.layers.masking import is_table, mask_of
 from tfdsl.layers.packed_table import PackedTable, is_growth, table_of
 from tfdsl.packed_weight import PackedWeight
 from tfdsl.slots import Slot
@@ -137,7 +137,7 @@ class MaskUpdates:
             new = self._initial_masks(first, step, priors=priors, budgets=budgets)
             for sparse, mask in zip(self._masked, new, strict=True):
                 sparse.set_mask(mask)
-                if self._algorithm.first_values == "rescale":
+                if self._algorithm.first_values == "rescale" and not is_table(sparse.weight):
                     sparse.rescale()
         for packed in self._packed:
             packed.make_mask(self._prior(packed), step, self._row_budgets(packed))

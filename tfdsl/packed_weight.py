@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdsl import masks, row_blocks, row_masks
-from tfdsl.algorithms import Algorithm, WeightState, rows
+from tfdsl.algorithms import Algorithm, WeightState
 from tfdsl.compiling import compiled
 from tfdsl.layers.packed_table import PackedMask, PackedTable
 from tfdsl.packed_rows import bits_of, mask_from, ranked_columns, spread, taken, with_bits
@@ -117,11 +117,6 @@ class PackedWeight:
                 priors=[None if prior is None else tf.identity(prior)],
             )
             self.weight.begin_with(mask)
-        if self._algorithm.first_values == "rescale":
-            table = self.weight
-            active = tf.reduce_sum(tf.cast(table.active_columns < table.width, tf.int32), axis=1)
-            scale = rows.scale(table.width, active, table.values.value.dtype)
-            table.values.assign(table.values.value * scale[:, None])
 
     def begin(self) -> None:
         """Begins with the mask as it is."""

@@ -17,7 +17,7 @@ def _settings(**settings: Any) -> dict[str, Any]:
     return {"algorithm_settings": settings}
 
 
-def _of_dsl(interval: int) -> Cases:
+def _of_dsl(interval: int, *of_kernels: dict[str, Any]) -> Cases:
     """Returns the rows of DSL; `interval` is the number of steps between two updates."""
     changes: list[dict[str, Any]] = [
         {},
@@ -32,12 +32,40 @@ def _of_dsl(interval: int) -> Cases:
         *(_settings(annealing=annealing) for annealing in ("constant", "linear")),
         *(_settings(update_share=share) for share in (0.25, 0.75)),
         *(_settings(init=init) for init in ("bernoulli", "magnitude", "spectral")),
-        _settings(first_values="rescale"),
         *({"distribution": distribution} for distribution in ("erk", "global")),
         *({"optimizer_state": state} for state in ("keep", "mask")),
+        *of_kernels,
     ]
     # "static": the first masks stay.
     return [*(("dsl", DENSITY, own) for own in changes), ("static", DENSITY), ("dense", 1.0)]
+
+
+def _of_dsl_kernels(interval: int) -> Cases:
+    return _of_dsl(interval, _settings(first_values="rescale"))
+
+
+def _of_spectral_kernels(interval: int) -> Cases:
+    """Returns the rows of SpectralDSL for a model without tables; see `_of_spectral`."""
+    changes: list[dict[str, Any]] = [
+        {},
+        *(_settings(init=init) for init in ("exact", "magnitude")),
+        _settings(first_values="keep"),
+        _settings(rotation="none"),
+        _settings(granularity="row"),
+        *(_settings(grow=grow) for grow in ("gradient", "random")),
+        *(_settings(update_ratio=ratio) for ratio in (0.1, 0.5)),
+        {"update_interval": interval},
+        *(_settings(update_share=share) for share in (0.25, 0.75)),
+        *({"optimizer_state": state} for state in ("keep", "mask")),
+    ]
+    stay = {"init": "spectral"}
+    return [
+        *(("spectral", DENSITY, OWN["spectral"] | own) for own in changes),
+        ("static", DENSITY, _settings(**stay)),
+        ("static", DENSITY, _settings(**stay, first_values="rescale")),
+        ("dsl", DENSITY),
+        ("dense", 1.0),
+    ]
 
 
 def _of_spectral(interval: int) -> Cases:
@@ -46,7 +74,6 @@ def _of_spectral(interval: int) -> Cases:
         {},
         *(_settings(users=share) for share in (0.0, 0.6, 0.8, 0.95)),
         *(_settings(init=init) for init in ("exact", "magnitude")),
-        _settings(first_values="rescale"),
         _settings(rotation="none"),
         _settings(granularity="entry", candidates=0),  # candidates are of rows
         *(_settings(grow=grow) for grow in ("gradient", "random")),
@@ -106,8 +133,19 @@ _OF = {table.name: table for module in (mult_vae, light_gcn, neu_mf) for table i
 _LIGHTGCN = {data: _OF[f"lightgcn-{data}"] for data in ("gowalla", "yelp2018")}
 TABLES = (
     *(
-        _table(f"parts-{name}", "The parts of DSL", _OF[name], _of_dsl)
-        for name in ("multvae-ml1m", "multvae-citeulike", "lightgcn-gowalla", "neumf-ml1m")
+        _table(f"parts-{name}", "The parts of DSL", _OF[name], rows)
+        for name, rows in (
+            ("multvae-ml1m", _of_dsl_kernels),
+            ("multvae-citeulike", _of_dsl_kernels),
+            ("lightgcn-gowalla", _of_dsl),
+            ("neumf-ml1m", _of_dsl),
+        )
+    ),
+    _table(
+        "parts-spectral-multvae-ml1m",
+        "The parts of SpectralDSL",
+        _OF["multvae-ml1m"],
+        _of_spectral_kernels,
     ),
     *(
         _table(f"parts-spectral-{data}", "The parts of SpectralDSL", of, _of_spectral)

@@ -44,11 +44,12 @@ class Algorithm(schedules.Serializable):
             `tfdsl.Spectral(interactions)`, whose highest are active; weights that it knows nothing
             of have an exact one.
         first_values: what becomes of the values of a weight that gets its first mask: "keep" (they
-            stay as they are, for all algorithms as published), "rescale" (they are multiplied by
-            sqrt(size / active), of each row where rows have budgets, so that sums over the weight
-            are as large as if it were dense: see Evci et al., 2022, "Gradient Flow in Sparse Neural
-            Networks and How Lottery Tickets Win", AAAI, arXiv 2010.03533). For weights that are as
-            their initializer drew them, not for those of a trained model.
+            stay as they are, for all algorithms as published), "rescale" (those of kernels are
+            multiplied by sqrt(size / active), of each row where rows have budgets, so that sums
+            over the weight are as large as if it were dense: see Evci et al., 2022, "Gradient Flow
+            in Sparse Neural Networks and How Lottery Tickets Win", AAAI, arXiv 2010.03533; tables
+            of embedding layers, whose rows are looked up and not added up, keep theirs). For
+            weights that are as their initializer drew them, not for those of a trained model.
         optimizer_state: what becomes of the inner optimizer's moments: "keep" (the optimizer
             sees dense gradients, so that grown weights start with warm moments), "mask" (it sees
             the gradients of active weights only and the moments of inactive ones are at their

@@ -28,21 +28,16 @@ def unrows(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     return tf.reshape(tf.transpose(x) if _is_turned(shape) else x, shape)
 
 
-def scale(width: int, active: Tensor, dtype: tf.DType) -> Tensor:
-    """Returns sqrt(width / active), 1 where none of `width` entries is active.
-
-    Times that, the squares of what is left of random entries add up to what all did, on average.
-    """
-    share = tf.cast(width, dtype) / tf.cast(active, dtype)
-    return tf.where(active > 0, tf.sqrt(share), tf.ones_like(share))
-
-
 def rescaled(weight: Tensor, mask: Tensor, by_row: bool) -> Tensor:
-    """Returns a weight, 0 off its mask, times `scale`: each row's, or the whole weight's."""
+    """Returns a weight, 0 off its mask, times sqrt(size / active), its own or each row's.
+
+    The squares of what is left of random entries then add up to what all did, on average. A row
+    without an active entry stays 0.
+    """
     shape = tuple(weight.shape)
     parts = rows(mask) if by_row else flat(mask)[None]
-    active = tf.reduce_sum(tf.cast(parts, tf.int32), axis=1)
-    by = tf.broadcast_to(scale(parts.shape[1], active, weight.dtype)[:, None], parts.shape)
+    active = tf.reduce_sum(tf.cast(parts, weight.dtype), axis=1, keepdims=True)
+    by = tf.broadcast_to(tf.sqrt(parts.shape[1] / tf.maximum(active, 1.0)), parts.shape)
     return weight * (unrows(by, shape) if by_row else tf.reshape(by, shape))
 
 

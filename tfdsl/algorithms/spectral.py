@@ -23,6 +23,8 @@ class SpectralDSL(DSL):
       a kernel all entries compete;
     - `users`: 0.9 of a table of nodes' weights are users': a graph convolution makes an item of its
       users as well as of its own row;
+    - `first_values`: "rescale", what the first mask leaves of a kernel is made as much larger as it
+      is fewer;
     - `grow`: "accumulated_gradient", what all batches since the last update say; and `candidates`,
       8 of each row of a table, so that tables can be packed (`SparseEmbedding(storage="packed")`);
     - `update_ratio`: from 0.3, since the first masks are good already;
@@ -68,6 +70,7 @@ class SpectralDSL(DSL):
     ) -> None:
         own: dict[str, Any] = {
             "granularity": "embedding_row",
+            "first_values": "rescale",
             "grow": "accumulated_gradient",
             "candidates": 8,
             "update_ratio": 0.3,

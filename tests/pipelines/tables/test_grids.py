@@ -49,7 +49,7 @@ def test_a_constant_budget_stands_beside_what_it_must_beat(name):
 OF = {
     name: (name.removeprefix("parts-"), "spectral" if "spectral" in name else "dsl")
     for name in PARTS
-}
+} | {"parts-spectral-multvae-ml1m": ("multvae-ml1m", "spectral")}
 
 
 @pytest.mark.parametrize("name", PARTS)

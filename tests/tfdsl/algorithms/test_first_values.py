@@ -40,18 +40,27 @@ def test_a_row_is_as_much_larger_as_its_own_budget_is_smaller(shape):
     assert np.isfinite(after).all()
 
 
-def test_rows_of_a_table_have_their_own_scale_where_they_have_their_own_budget():
-    graph = sparse.random_array((20, 30), density=0.3, format="csr", dtype="float32", rng=0)
-    model = tfdsl.models.LightGCN(graph, width=16)
-    table = model.nodes.embeddings
+@pytest.mark.parametrize("granularity", ["entry", "row"])
+def test_a_table_whose_rows_are_looked_up_keeps_its_values(granularity):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((1,), dtype="int32"), SparseEmbedding(50, 8)])
+    table = model.layers[0].embeddings
     before = table.numpy()
-    init = initial.Spectral(graph, users=0.8)
-    algorithm = StaticSparse(0.2, granularity="row", init=init, first_values="rescale")
+    algorithm = StaticSparse(0.25, granularity=granularity, first_values="rescale")
     tfdsl.SparseOptimizer("adam", algorithm).build(model.trainable_variables)
-    mask = mask_of(table).numpy()
-    n = np.count_nonzero(mask, axis=1, keepdims=True)
-    assert n[:20].min() > n[20:].max()
-    np.testing.assert_allclose(table.numpy(), before * mask * np.sqrt(16 / n), rtol=1e-6)
+    np.testing.assert_array_equal(table.numpy(), before * mask_of(table).numpy())
+
+
+def test_a_row_has_the_scale_of_its_own_budget():
+    mask = np.array([[True, True], [True, False], [False, True]])
+    found = rows.rescaled(mask.astype("f4"), mask, True)
+    np.testing.assert_allclose(found, mask * np.sqrt([[1], [2], [2]]), rtol=1e-6)
+
+
+def test_spectral_dsl_makes_kernels_larger_by_default():
+    init = initial.Spectral(sparse.csr_array(np.eye(40, dtype="float32")))
+    before, after, mask = made(tfdsl.SpectralDSL(0.1, total_steps=100, init=init), 40, 40)
+    np.testing.assert_allclose(after, before * mask * np.sqrt(10), rtol=1e-6)
 
 
 def test_they_stay_as_they_are_unless_asked():
@@ -80,17 +89,17 @@ def test_a_row_without_an_entry_is_no_number_divided_by_zero():
 
 def test_a_model_that_goes_on_is_not_made_larger_again(tmp_path):
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((1,), dtype="int32"), SparseEmbedding(50, 8)])
+    model = keras.Sequential([keras.Input((50,)), SparseDense(8)])
     algorithm = DSL(0.25, total_steps=100, update_interval=10, first_values="rescale")
     model.compile(tfdsl.SparseOptimizer("adam", algorithm), loss="mse")
-    ids, targets = np.arange(50)[:, None], np.ones((50, 1, 8), "f4")
-    model.fit(ids, targets, verbose=0)
+    inputs, targets = np.eye(50, dtype="f4"), np.ones((50, 8), "f4")
+    model.fit(inputs, targets, verbose=0)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     again.optimizer.build(again.trainable_variables)
-    table, loaded = (m.layers[0].embeddings.numpy() for m in (model, again))
-    np.testing.assert_array_equal(loaded, table)
-    model.fit(ids, targets, verbose=0)
-    again.fit(ids, targets, verbose=0)
-    table, loaded = (m.layers[0].embeddings.numpy() for m in (model, again))
-    np.testing.assert_allclose(loaded, table, rtol=1e-5, atol=1e-7)
+    kernel, loaded = (m.layers[0].kernel.numpy() for m in (model, again))
+    np.testing.assert_array_equal(loaded, kernel)
+    model.fit(inputs, targets, verbose=0)
+    again.fit(inputs, targets, verbose=0)
+    kernel, loaded = (m.layers[0].kernel.numpy() for m in (model, again))
+    np.testing.assert_allclose(loaded, kernel, rtol=1e-5, atol=1e-7)
