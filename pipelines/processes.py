@@ -2,11 +2,15 @@
 
 import concurrent.futures
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Self
 
 from pipelines.command_line import say
+
+# NumPy's linear algebra takes all cores in every process, and waits for them busily.
+_THREADS = "OPENBLAS_NUM_THREADS"
 
 
 class Processes:
@@ -14,6 +18,9 @@ class Processes:
 
     A process that is stopped takes those beside it along, as one that leaves a GPU in a state that
     they cannot use does: all that have not ended are begun again then.
+
+    Each has its share of the cores for NumPy's linear algebra, unless the environment says how many
+    (OPENBLAS_NUM_THREADS).
 
     Args:
         call: of one argument; both can be pickled.
@@ -33,6 +40,9 @@ class Processes:
         self._stops = (BrokenProcessPool, *stops)
         self._futures: list[concurrent.futures.Future[Any] | None] = [None] * len(arguments)
         self._n_ended = -1  # when they were last begun again
+        self._sets_threads = _THREADS not in os.environ
+        if self._sets_threads:
+            os.environ[_THREADS] = str(max((os.cpu_count() or 1) // jobs, 1))
         self._begin()
 
     def __enter__(self) -> Self:
@@ -40,6 +50,8 @@ class Processes:
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
+        if self._sets_threads:
+            del os.environ[_THREADS]
 
     def result(self, place: int) -> Any:
         """Returns what the call of an argument returns.

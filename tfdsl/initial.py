@@ -184,7 +184,8 @@ class Spectral(schedules.Serializable):
             both = np.concatenate([left, right])
             if self.rotation == "varimax":
                 rows = _unit_rows(both)[:: max(len(both) // _MOST_ROWS, 1)]
-                both = both @ varimax(rows)
+                # In half the time of float64.
+                both = both @ varimax(rows.astype(np.float32))
             both = both.astype(np.float32)
             self._factors[width] = both[: len(left)], both[len(left) :]
         return self._factors[width]

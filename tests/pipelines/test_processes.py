@@ -52,6 +52,22 @@ def test_what_is_stopped_again_and_again_ends_in_one_line(call, why):
     assert str(raised.value).startswith("Processes were stopped again, and none has ended since")
 
 
+def _variable(name):
+    return os.environ[name]
+
+
+@pytest.mark.parametrize("given", [None, "3"])
+def test_linear_algebra_has_a_share_of_the_cores(monkeypatch, given):
+    name = "OPENBLAS_NUM_THREADS"
+    monkeypatch.delenv(name, raising=False)
+    if given:
+        monkeypatch.setenv(name, given)
+    with Processes(_variable, [name], 2) as processes:
+        expected = given or str(max(os.cpu_count() // 2, 1))
+        assert processes.result(0) == expected
+    assert os.environ.get(name) == given
+
+
 def test_a_mistake_is_not_made_again(capsys):
     with Processes(_refuse, [3], 2) as processes, pytest.raises(ValueError, match="not 3"):
         processes.result(0)
