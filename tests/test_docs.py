@@ -9,6 +9,8 @@ import sys
 import pytest
 import tensorflow as tf
 
+from pipelines.render import figures
+
 PAGES = sorted((pathlib.Path(__file__).resolve().parent.parent / "docs").glob("*.md"))
 BLOCK = re.compile(r"```(python|sh)\n(.*?)```", re.DOTALL)
 WITH_CODE = [page for page in PAGES if BLOCK.search(page.read_text())]
@@ -59,3 +61,42 @@ def test_the_page_on_spectral_masks_says_what_was_measured():
     assert f"takes {light_gcn['step_of_dense']:.2f} of dense" in page
     peaks = [f"{found['peak_of_dense']:.2f}" for found in (towers, light_gcn)]
     assert f"{peaks[0]} and {peaks[1]} of dense" in page
+
+
+def _quality(table, metric, algorithms, densities):
+    """Returns the lines of a table of densities by algorithms, of the test part."""
+    found = {}
+    for run in json.loads((RESULTS / f"{table}-clean-short" / "table.json").read_text()):
+        config = run["config"]
+        key = config["algorithm"], config["density"]
+        found.setdefault(key, []).append(run["test"][metric])
+    lines = [f"| 1 | {figures.spread(found['dense', 1.0])} (dense) |" + " |" * len(algorithms[1:])]
+    for density in densities:
+        cells = [found.get((algorithm, density)) for algorithm in algorithms]
+        shown = ["" if cell is None else figures.spread(cell) for cell in cells]
+        lines.append(f"| {density:g} | " + " | ".join(shown) + " |")
+    return [line.replace("|  |", "| |") for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("table", "metric", "algorithms", "densities"),
+    [
+        (
+            "spectral-gowalla",
+            "recall@20",
+            ("spectral", "gradual", "dsl", "narrow"),
+            (0.5, 0.3, 0.2, 0.1, 0.05),
+        ),
+        (
+            "multvae-ml1m",
+            "ndcg@20",
+            ("spectral", "gradual", "tfmot", "dsl", "narrow"),
+            (0.8, 0.5, 0.3, 0.2, 0.1, 0.05),
+        ),
+    ],
+)
+def test_the_page_on_spectral_masks_shows_the_tables_of_results(
+    table, metric, algorithms, densities
+):
+    page = (PAGES[0].parent / "spectral.md").read_text()
+    assert "\n".join(_quality(table, metric, algorithms, densities)) in page

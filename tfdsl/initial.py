@@ -14,7 +14,7 @@ from tfdsl import checks, distributions, schedules
 from tfdsl.csr import CSRMatrix, check_csr
 
 ROTATIONS = ("varimax", "none")
-_MOST_ROWS = 20_000  # that a rotation is found by: more change it little, and cost more
+_MOST_ROWS = 24_000  # that a rotation is found by: more change it little, and cost more
 _MOST_TURNS = 30
 
 Factors = tuple[np.ndarray, np.ndarray]
@@ -72,8 +72,8 @@ class Spectral(schedules.Serializable):
     random. Factors beyond the rank of the interactions are zero, and what is chosen among them
     is drawn too.
 
-    Needs scikit-learn: `pip install "tfdsl[spectral]"`. On one machine the same arguments give the
-    same bits; workers of `tf.distribute` must be alike.
+    Needs scikit-learn: `pip install "tfdsl[spectral]"`. On one machine, with as many threads, the
+    same arguments give the same bits; workers of `tf.distribute` must be alike.
 
     Args:
         interactions: a `scipy.sparse.csr_array` [users, items], of the training part: a stored
@@ -183,7 +183,7 @@ class Spectral(schedules.Serializable):
             left, right = _singular_vectors(self.interactions, width, self.seed)
             both = np.concatenate([left, right])
             if self.rotation == "varimax":
-                rows = _unit_rows(both)[:: max(len(both) // _MOST_ROWS, 1)]
+                rows = _unit_rows(both)[:: math.ceil(len(both) / _MOST_ROWS)]
                 # In half the time of float64.
                 both = both @ varimax(rows.astype(np.float32))
             both = both.astype(np.float32)
