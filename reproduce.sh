@@ -13,11 +13,12 @@ Usage: ./reproduce.sh [COMMAND]
 
   (nothing)              make the table multvae-synthetic: small, fit for a CPU, no download
   list                   list the tables: multvae-synthetic, multvae-ml1m, multvae-citeulike,
-                         lightgcn-gowalla, lightgcn-yelp2018, lightgcn-amazon-book, neumf-ml1m,
-                         neumf-citeulike, spectral-gowalla, spectral-yelp2018, amgp-criteo-like,
-                         amgp-ml100k, amgp-criteo, parts-multvae-ml1m, parts-multvae-citeulike,
-                         parts-lightgcn-gowalla, parts-neumf-ml1m, parts-spectral-multvae-ml1m,
-                         parts-spectral-gowalla, -yelp2018, users-gowalla, users-yelp2018
+                         lightgcn-gowalla, lightgcn-yelp2018, lightgcn-amazon-book,
+                         spectral-gowalla, spectral-yelp2018, neumf-ml1m, neumf-citeulike,
+                         parts-multvae-ml1m, parts-multvae-citeulike, parts-lightgcn-gowalla,
+                         parts-neumf-ml1m, parts-spectral-multvae-ml1m, parts-spectral-gowalla,
+                         parts-spectral-yelp2018, moves-multvae-ml1m, users-gowalla, users-yelp2018,
+                         amgp-criteo-like, amgp-ml100k, amgp-criteo
   table NAME [flags]     make one table; finished runs are kept, interrupted ones go on
   all [flags]            make what is missing of every table that has the budget, and the report
   report [--out=FOLDER]  all tables on one page, README.md, and in one file, report.html
@@ -41,9 +42,8 @@ Flags of table, and of all but for protocol, quirks and algorithms:
   --device=gpu|cpu       what to run on; all: on a CPU only the tables that suit one
   --dry_run              list the runs that are missing, and about how long each takes
 
-The first call installs the versions of constraints.txt into .venv beside this script (minutes,
-2.5 GB; more with a GPU), and again only when that, setup.cfg, pyproject.toml or the Python version
-change. Relative paths, and ./runs, are relative to the folder you call from.
+The first call, and one after constraints.txt, setup.cfg, pyproject.toml or Python changed, installs
+into .venv beside the script (minutes, 2.5 GB; more with a GPU). Paths are relative to your folder.
 
 Environment:
   PYTHON                 the Python 3.11, 3.12 or 3.13 to use, a name or a path

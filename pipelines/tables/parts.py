@@ -9,6 +9,7 @@ from pipelines.tables.base import OWN, Cases, Options, Table
 
 DENSITY = 0.2
 _DENSITIES = (DENSITY, 0.5, 0.1, 0.05)  # of users' shares
+_MOVED = (DENSITY, 0.8, 0.5, 0.3, 0.1, 0.05)  # of how much masks move
 _STAY = {"init": "spectral", "granularity": "row"}  # first masks, for "static"
 _NOTES = "Every row but the first has the first one's configuration but for what it names."
 
@@ -114,6 +115,18 @@ def _of_users(interval: int) -> Cases:
     ]
 
 
+def _of_moves(interval: int) -> Cases:
+    """Returns the rows of how much SpectralDSL's masks move, and until when, by density."""
+    stay = _settings(init="spectral", first_values="rescale")
+    moves = [(0.3, 1.0), (0.3, 0.5), (0.3, 0.25), (0.1, 1.0), (0.1, 0.25)]
+    settings = [_settings(update_ratio=ratio, update_share=share) for ratio, share in moves]
+    return [
+        *(("spectral", d, OWN["spectral"] | own) for d in _MOVED for own in settings),
+        *(("static", d, stay) for d in _MOVED),
+        ("dense", 1.0),
+    ]
+
+
 def _table(name: str, title: str, of: Table, rows: Callable[[int], Cases], seeds: int = 3) -> Table:
     def grid(options: Options) -> list[RunConfig]:
         options.only_clean("parts")
@@ -150,6 +163,12 @@ TABLES = (
     *(
         _table(f"parts-spectral-{data}", "The parts of SpectralDSL", of, _of_spectral)
         for data, of in _LIGHTGCN.items()
+    ),
+    _table(
+        "moves-multvae-ml1m",
+        "How much SpectralDSL's masks move",
+        _OF["multvae-ml1m"],
+        _of_moves,
     ),
     *(
         _table(f"users-{data}", "Users' share of the weights", of, _of_users, seeds=1)

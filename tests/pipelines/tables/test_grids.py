@@ -7,7 +7,8 @@ NEURONS = [name for name in TABLES if name.startswith("amgp-")]
 PARTS = [name for name in TABLES if name.startswith("parts-")]
 BEYOND = ["spectral-gowalla", "spectral-yelp2018"]
 USERS = ["users-gowalla", "users-yelp2018"]
-OTHERS = (*NEURONS, *PARTS, *BEYOND, *USERS, "multvae-synthetic")
+MOVES = "moves-multvae-ml1m"
+OTHERS = (*NEURONS, *PARTS, *BEYOND, *USERS, MOVES, "multvae-synthetic")
 REAL = [name for name in TABLES if name not in OTHERS]
 
 
@@ -81,7 +82,20 @@ def test_users_shares_stand_at_every_density(name):
     assert moved >= {(d, 0.9) for d in (0.5, 0.2, 0.1, 0.05)}
 
 
-@pytest.mark.parametrize("name", [*PARTS, *BEYOND, *USERS])
+def test_how_much_masks_move_stands_at_every_density():
+    *grid, dense = TABLES[MOVES].grid(Options())
+    assert dense.algorithm == "dense"
+    found = {}
+    for config in grid:
+        given = config.algorithm_settings
+        moves = given.get("update_ratio"), given.get("update_share")  # none: masks stay
+        found.setdefault(config.density, []).append(moves)
+    assert list(found) == [0.2, 0.8, 0.5, 0.3, 0.1, 0.05]
+    assert all(of == found[0.2] and len(set(of)) == len(of) == 6 for of in found.values())
+    assert (0.3, 1.0) in found[0.2]  # its own
+
+
+@pytest.mark.parametrize("name", [*PARTS, *BEYOND, *USERS, MOVES])
 def test_some_are_of_the_clean_protocol(name):
     with pytest.raises(ValueError, match="the protocol clean alone; received 'published'"):
         TABLES[name].grid(Options(protocol="published"))
