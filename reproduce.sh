@@ -36,7 +36,7 @@ Flags of table, and of all but for protocol, quirks and algorithms:
                          bernoulli, masked_bias, warm_moments, shrinking_budget, test_selection,
                          fixed_negatives, file_order, last_batch
   --algorithms=A,B       the table's rows to make now (all): dense, narrow, dsl, ...; others stay
-  --seeds=N              run all with the seeds 0 to N - 1 (1; amgp-*, parts-*, spectral-*, moves-*: 3)
+  --seeds=N              run all with the seeds 0 to N - 1 (1; amgp-, parts-, spectral-, moves-*: 3)
   --costs                multvae-*, lightgcn-*, neumf-*: also time, memory, FLOPs (all: always)
   --jobs=N               runs at once (1; all: 8 on a GPU, else 2): a GPU has room for several
   --device=gpu|cpu       what to run on; all: on a CPU only the tables that suit one
