@@ -36,8 +36,9 @@ def rescaled(weight: Tensor, mask: Tensor, by_row: bool) -> Tensor:
     """
     shape = tuple(weight.shape)
     parts = rows(mask) if by_row else flat(mask)[None]
-    active = tf.reduce_sum(tf.cast(parts, weight.dtype), axis=1, keepdims=True)
-    by = tf.broadcast_to(tf.sqrt(parts.shape[1] / tf.maximum(active, 1.0)), parts.shape)
+    active = tf.reduce_sum(tf.cast(parts, tf.int32), axis=1, keepdims=True)
+    scale = tf.sqrt(parts.shape[1] / tf.maximum(active, 1))  # of integers: float64
+    by = tf.broadcast_to(tf.cast(scale, weight.dtype), parts.shape)
     return weight * (unrows(by, shape) if by_row else tf.reshape(by, shape))
 
 

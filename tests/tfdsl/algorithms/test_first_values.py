@@ -57,6 +57,13 @@ def test_a_row_has_the_scale_of_its_own_budget():
     np.testing.assert_allclose(found, mask * np.sqrt([[1], [2], [2]]), rtol=1e-6)
 
 
+@pytest.mark.parametrize("by_row", [True, False])
+def test_counts_are_exact_whatever_the_weights_type(by_row):
+    mask = np.ones((400, 300), bool)  # more than float16 can count
+    weight = keras.ops.convert_to_tensor(mask, "float16")
+    assert (rows.rescaled(weight, mask, by_row).numpy() == 1).all()
+
+
 def test_spectral_dsl_makes_kernels_larger_by_default():
     init = initial.Spectral(sparse.csr_array(np.eye(40, dtype="float32")))
     before, after, mask = made(tfdsl.SpectralDSL(0.1, total_steps=100, init=init), 40, 40)
