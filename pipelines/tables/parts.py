@@ -1,6 +1,6 @@
 """What each part of an algorithm does: one run, and runs in which one thing is otherwise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipelines.config import RunConfig
@@ -45,52 +45,48 @@ def _of_dsl_kernels(interval: int) -> Cases:
     return _of_dsl(interval, _settings(first_values="rescale"))
 
 
-def _of_spectral_kernels(interval: int) -> Cases:
-    """Returns the rows of SpectralDSL for a model without tables; see `_of_spectral`."""
-    changes: list[dict[str, Any]] = [
+def _of_spectral(
+    interval: int, changes: Sequence[dict[str, Any]], stay: Sequence[dict[str, Any]]
+) -> Cases:
+    """Returns the rows of SpectralDSL, whose own updates are seldom; see `_of_dsl`.
+
+    Args:
+        interval: of DSL's updates.
+        changes: fields of rows that its models have beside those of all.
+        stay: settings of first masks that stay.
+    """
+    every: list[dict[str, Any]] = [
         {},
         *(_settings(init=init) for init in ("exact", "magnitude")),
-        _settings(first_values="keep"),
         _settings(rotation="none"),
-        _settings(granularity="row"),
         *(_settings(grow=grow) for grow in ("gradient", "random")),
         *(_settings(update_ratio=ratio) for ratio in (0.1, 0.5)),
         {"update_interval": interval},
         *(_settings(update_share=share) for share in (0.25, 0.75)),
         *({"optimizer_state": state} for state in ("keep", "mask")),
     ]
-    stay = {"init": "spectral"}
     return [
-        *(("spectral", DENSITY, OWN["spectral"] | own) for own in changes),
-        ("static", DENSITY, _settings(**stay)),
-        ("static", DENSITY, _settings(**stay, first_values="rescale")),
+        *(("spectral", DENSITY, OWN["spectral"] | own) for own in (*every, *changes)),
+        *(("static", DENSITY, _settings(**settings)) for settings in stay),
         ("dsl", DENSITY),
         ("dense", 1.0),
     ]
 
 
-def _of_spectral(interval: int) -> Cases:
-    """Returns the rows of SpectralDSL, whose own updates are seldom; see `_of_dsl`."""
-    changes: list[dict[str, Any]] = [
-        {},
+def _of_spectral_kernels(interval: int) -> Cases:
+    changes = [_settings(first_values="keep"), _settings(granularity="row")]
+    stay = {"init": "spectral"}
+    return _of_spectral(interval, changes, [stay, stay | {"first_values": "rescale"}])
+
+
+def _of_spectral_tables(interval: int) -> Cases:
+    changes = [
         *(_settings(users=share) for share in (0.0, 0.6, 0.8, 0.95)),
-        *(_settings(init=init) for init in ("exact", "magnitude")),
-        _settings(rotation="none"),
         _settings(granularity="entry", candidates=0),  # candidates are of rows
-        *(_settings(grow=grow) for grow in ("gradient", "random")),
         *(_settings(candidates=candidates) for candidates in (2, 32, 0)),
-        *(_settings(update_ratio=ratio) for ratio in (0.1, 0.5)),
-        {"update_interval": interval},
-        *(_settings(update_share=share) for share in (0.25, 0.75)),
-        *({"optimizer_state": state} for state in ("keep", "mask")),
         _settings(storage="packed"),
     ]
-    return [
-        *(("spectral", DENSITY, OWN["spectral"] | own) for own in changes),
-        *(("static", DENSITY, _settings(**_STAY, **users)) for users in ({"users": 0.9}, {})),
-        ("dsl", DENSITY),
-        ("dense", 1.0),
-    ]
+    return _of_spectral(interval, changes, [_STAY | {"users": 0.9}, _STAY])
 
 
 def _of_users(interval: int) -> Cases:
@@ -161,7 +157,7 @@ TABLES = (
         _of_spectral_kernels,
     ),
     *(
-        _table(f"parts-spectral-{data}", "The parts of SpectralDSL", of, _of_spectral)
+        _table(f"parts-spectral-{data}", "The parts of SpectralDSL", of, _of_spectral_tables)
         for data, of in _LIGHTGCN.items()
     ),
     _table(
