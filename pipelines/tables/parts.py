@@ -9,7 +9,7 @@ from pipelines.tables.base import OWN, Cases, Options, Table
 
 DENSITY = 0.2
 _DENSITIES = (DENSITY, 0.5, 0.1, 0.05)  # of users' shares
-_MOVED = (DENSITY, 0.8, 0.5, 0.3, 0.1, 0.05)  # of how much masks move
+_MOVED = (DENSITY, 0.8, 0.5, 0.05)  # of how much masks move
 _STAY = {"init": "spectral", "granularity": "row"}  # first masks, for "static"
 _NOTES = "Every row but the first has the first one's configuration but for what it names."
 
@@ -61,8 +61,8 @@ def _of_spectral(
         _settings(rotation="none"),
         *(_settings(grow=grow) for grow in ("gradient", "random")),
         *(_settings(update_ratio=ratio) for ratio in (0.1, 0.5)),
-        {"update_interval": interval},
-        *(_settings(update_share=share) for share in (0.25, 0.75)),
+        {"update_interval": interval},  # and then to the end, see SpectralDSL
+        *(_settings(update_share=share) for share in (0.1, 1.0)),
         *({"optimizer_state": state} for state in ("keep", "mask")),
     ]
     return [
@@ -114,7 +114,7 @@ def _of_users(interval: int) -> Cases:
 def _of_moves(interval: int) -> Cases:
     """Returns the rows of how much SpectralDSL's masks move, and until when, by density."""
     stay = _settings(init="spectral", first_values="rescale")
-    moves = [(0.3, 1.0), (0.3, 0.5), (0.3, 0.25), (0.1, 1.0), (0.1, 0.25)]
+    moves = [(0.3, 1.0), (0.3, 0.5), (0.3, 0.2), (0.3, 0.05), (0.1, 1.0)]
     settings = [_settings(update_ratio=ratio, update_share=share) for ratio, share in moves]
     return [
         *(("spectral", d, OWN["spectral"] | own) for d in _MOVED for own in settings),

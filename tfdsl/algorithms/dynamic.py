@@ -31,7 +31,7 @@ class DynamicSparse(Algorithm):
         update_ratio: share of the active entries that move, in (0, 1]. A number is where the
             algorithm's own annealing starts; a schedule is taken as it is.
         update_end: no update after this step, which leaves time for one at least; `None` for no
-            end.
+            end; 0 for first masks that stay.
         drop: "magnitude" (|w|) or "taylor" (|w * dL/dw|).
         grow: "gradient" (|dL/dw| of the step's batch), "accumulated_gradient" (absolute sum of
             the gradients since the last update), "momentum" (the inner optimizer's first
@@ -93,7 +93,7 @@ class DynamicSparse(Algorithm):
                 "`grow='momentum'` needs the momentum of inactive weights, which "
                 "`optimizer_state='mask'` keeps at zero; use optimizer_state='reset' or 'keep'."
             )
-        if self.updates.last() == 0:
+        if self.updates.last() == 0 and update_end != 0:
             raise ValueError(
                 f"{type(self).__name__} would never change its masks: the first update comes at "
                 f"step `update_interval`, and none after `update_end`; received update_interval="

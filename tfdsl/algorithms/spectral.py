@@ -8,7 +8,7 @@ from tfdsl import checks, distributions, initial, schedules
 from tfdsl.algorithms.dynamic import DSL
 from tfdsl.csr import CSRMatrix
 
-UPDATES = 20  # of the masks in all, where no interval is given
+UPDATES = 20  # of the masks in all at most, where no interval is given
 _AUTO = "auto"
 
 
@@ -29,7 +29,10 @@ class SpectralDSL(DSL):
       8 of each row of a table, so that tables can be packed (`SparseEmbedding(storage="packed")`);
     - `update_ratio`: from 0.3, since the first masks are good already;
     - `optimizer_state`: "reset", what has grown begins with moments of its own;
-    - `update_interval`: 20 updates in all.
+    - `update_interval` and `update_end`: an update every 20th of the run, as many as there are
+      inactive weights for an active one, and 20 at most: 4 at density 0.2, and none above 0.5,
+      where the first masks stay. Each update tries new places, and the fewer weights there are, the
+      more places are left.
 
     Args:
         density: share of active weights, in (0, 1].
@@ -40,6 +43,8 @@ class SpectralDSL(DSL):
             schedule of densities.
         init: first masks, instead of those from `interactions`.
         update_interval: optimizer steps between two updates; a 20th of `total_steps` if None.
+        update_end: no update after this step, 0 for first masks that stay, None for no end. "auto"
+            is as above, and None if there is an `update_interval` or a schedule of densities.
         **kwargs: as `DSL` takes them.
 
     Raises:
@@ -66,6 +71,7 @@ class SpectralDSL(DSL):
         users: float | str | None = _AUTO,
         init: str | initial.InitialScores | None = None,
         update_interval: int | None = None,
+        update_end: int | str | None = _AUTO,
         **kwargs: Any,
     ) -> None:
         own: dict[str, Any] = {
@@ -78,13 +84,13 @@ class SpectralDSL(DSL):
             "seed": 0,
         }
         own |= kwargs
+        is_constant = isinstance(schedules.get("density", density), schedules.Constant)
         if init is None:
             if interactions is None:
                 raise ValueError(
                     "SpectralDSL makes its first masks from the interactions, a CSR matrix [users, "
                     "items] of the training part; received None. Give them, or another `init`."
                 )
-            is_constant = isinstance(schedules.get("density", density), schedules.Constant)
             in_rows = own["granularity"] in ("row", "embedding_row")
             most = distributions.USERS if is_constant and in_rows else None
             share: Any = most if users == _AUTO else users
@@ -94,12 +100,23 @@ class SpectralDSL(DSL):
                 "Give `interactions`, and `users` with them, or `init`; received both."
             )
         checks.count("total_steps", total_steps)
-        if update_interval is None:
-            update_interval = max(total_steps // UPDATES, 1)
+        seldom = max(total_steps // UPDATES, 1)
+        last: Any = update_end
+        if update_end == _AUTO:
+            own_pace = update_interval is None and is_constant
+            last = _last_update(seldom, density) if own_pace else None
         super().__init__(
             density,
             init=init,
             total_steps=total_steps,
-            update_interval=update_interval,
+            update_interval=seldom if update_interval is None else update_interval,
+            update_end=last,
             **own,
         )
+
+
+def _last_update(interval: int, density: float | schedules.Schedule) -> int | None:
+    """Returns the last step at which masks of a constant density change; None for no end."""
+    share = schedules.get("density", density).final
+    updates = int((1.0 - share) / share + 1e-6)  # inactive weights for an active one
+    return None if updates >= UPDATES else updates * interval

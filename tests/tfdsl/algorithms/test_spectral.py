@@ -19,7 +19,7 @@ def test_it_is_dsl_with_other_defaults():
     assert isinstance(algorithm, DSL)
     assert (algorithm.granularity, algorithm.candidates) == ("embedding_row", 8)
     assert (algorithm.grow, algorithm.optimizer_state) == ("accumulated_gradient", "reset")
-    assert algorithm.updates.interval == 50
+    assert (algorithm.updates.interval, algorithm.updates.end) == (50, 150)
     assert float(algorithm.ratio(0)) == pytest.approx(0.3)
     assert float(algorithm.ratio(1000)) == pytest.approx(0.005)
     assert algorithm.init.interactions is PAIRS
@@ -34,6 +34,37 @@ def test_each_can_be_given():
     assert algorithm.init is init
     assert (algorithm.updates.interval, algorithm.grow, algorithm.candidates) == (7, "random", None)
     assert SpectralDSL(0.25, PAIRS, total_steps=10).updates.interval == 1
+    assert algorithm.updates.end is None
+    assert SpectralDSL(0.25, PAIRS, total_steps=100, update_end=60).updates.end == 60
+    assert SpectralDSL(0.25, PAIRS, total_steps=100, update_end=None).updates.end is None
+
+
+@pytest.mark.parametrize(
+    ("density", "updates"), [(0.8, 0), (0.51, 0), (0.3, 2), (0.2, 4), (0.1, 9), (0.05, 19)]
+)
+def test_masks_change_as_often_as_there_are_inactive_weights_for_an_active_one(density, updates):
+    algorithm = SpectralDSL(density, PAIRS, total_steps=200)
+    assert sum(bool(algorithm.updates(step)) for step in range(1, 201)) == updates
+
+
+def test_masks_of_few_weights_and_of_densities_that_change_never_stop():
+    assert SpectralDSL(0.04, PAIRS, total_steps=200).updates.end is None
+    rising = tfdsl.schedules.Linear(0.2, 0.6, 50)
+    assert SpectralDSL(rising, PAIRS, total_steps=200, candidates=None).updates.end is None
+
+
+def test_no_updates_leave_the_first_masks_as_they_are():
+    model = keras.Sequential([keras.Input((6,)), tfdsl.layers.SparseDense(10)])
+    algorithm = SpectralDSL(0.75, init="exact", total_steps=40)
+    model.compile(tfdsl.SparseOptimizer("adam", algorithm), loss="mse", jit_compile=True)
+    model.optimizer.build(model.trainable_variables)
+    kernel = model.layers[-1].kernel
+    before = mask_of(kernel).numpy()
+    assert before.sum() == 45
+    pairs = np.random.default_rng(0).random((2, 40, 10), dtype=np.float32)
+    model.fit(pairs[0, :, :6], pairs[1], batch_size=1, epochs=1, verbose=0)
+    np.testing.assert_array_equal(mask_of(kernel).numpy(), before)
+    assert (kernel.numpy()[~before] == 0).all()
 
 
 def test_users_have_a_share_of_their_own_where_rows_can_have_budgets():
