@@ -45,7 +45,7 @@ class UpdateSchedule(Serializable):
     Args:
         interval: steps between two updates, at least 1.
         begin: no update before this step, nor before step 1.
-        end: no update after this step, none at all if 0; `None` for no end.
+        end: no update after this step; `None` for no end.
 
     Raises:
         ValueError: `interval` below 1, or `end` before `begin`.
@@ -54,7 +54,7 @@ class UpdateSchedule(Serializable):
     def __init__(self, interval: int, begin: int = 0, end: int | None = None) -> None:
         self.interval = checks.count("update_interval", interval)
         self.begin = checks.count("begin", begin, least=0)
-        self.end = end if end is None else checks.count("end", end, least=0)
+        self.end = end if end is None else checks.count("end", end)
         if self.end is not None and self.end < self.begin:
             raise ValueError(
                 f"An update schedule cannot end before it begins; received begin={begin}, "

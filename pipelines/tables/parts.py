@@ -61,7 +61,7 @@ def _of_spectral(
         _settings(rotation="none"),
         *(_settings(grow=grow) for grow in ("gradient", "random")),
         *(_settings(update_ratio=ratio) for ratio in (0.1, 0.5)),
-        {"update_interval": interval},  # and then to the end, see SpectralDSL
+        {"update_interval": interval},
         *(_settings(update_share=share) for share in (0.1, 1.0)),
         *({"optimizer_state": state} for state in ("keep", "mask")),
     ]

@@ -12,7 +12,6 @@ from tfdsl import algorithms, callbacks, initial, layers, models, schedules
 
 NAN, INF = float("nan"), float("inf")
 NO_COUNTS = [0, -1, 1.5, 2.0, True, "3", None, NAN, [1]]
-NO_ENDS = [-1, 1.5, 2.0, True, False, "3", NAN, [1]]
 NO_SEEDS = [-1, 2**31, 1.5, True, "3", None]
 NO_SHARES = [0, 0.0, -0.1, 1.0000001, NAN, INF, -INF, "0.5", True, None, [0.5]]
 USERS = ([None, 1e-9, 0.5], [value for value in [*NO_SHARES, 1, 1.0] if value is not None])
@@ -50,7 +49,7 @@ OF_DYNAMIC = OF_ALGORITHMS | {
     "update_interval": COUNTS,
     "total_steps": ([1, 100, np.int64(10**12)], [v for v in NO_COUNTS if v is not None]),
     "update_ratio": ([1e-9, 1.0, schedules.Linear(1.0, 0.0, end=5)], NO_SHARES),
-    "update_end": ([None, 0, 100, 10**9], [*NO_ENDS, 99]),
+    "update_end": ([None, 100, 10**9], [v for v in [*NO_COUNTS, 99] if v is not None]),
     "drop": names("magnitude", "taylor"),
     "grow": names("gradient", "accumulated_gradient", "momentum", "random", "random_unfired"),
     "candidates": ([None], [v for v in [*NO_COUNTS, 3] if v is not None]),  # rows have them alone
@@ -87,7 +86,6 @@ LIMITS = {
                 [134, np.int64(10**12)],
                 [v for v in [*NO_COUNTS, 133] if v is not None],
             ),
-            "update_end": ([None, 100, 10**9], [*NO_ENDS, 0, 99]),  # a cosine ends there
         },
     ),
     algorithms.DynamicSparse: ({"density": 0.5}, OF_DYNAMIC),
@@ -107,7 +105,7 @@ LIMITS = {
             ),  # which has no candidates
             "candidates": ([None, 1, 3], [v for v in NO_COUNTS if v is not None]),
             "update_interval": optional(COUNTS),
-            "update_end": ([None, "auto", 0, 100], [*NO_ENDS, 4]),
+            "update_end": ([None, "auto", 100], [v for v in [*NO_COUNTS, 4] if v is not None]),
         },
     ),
     algorithms.StaticSparse: ({"density": 0.5}, OF_ALGORITHMS),
@@ -161,7 +159,7 @@ LIMITS = {
         {
             "interval": COUNTS,
             "begin": ([0, 9], [-1, 1.5, True, "3", None, 10]),
-            "end": ([None, 2], [0, -1, 1.5, True, "3", 1]),  # it begins at 2
+            "end": ([None, 2], [0, -1, 1.5, True, "3", 1]),
         },
     ),
     layers.PrunableMLP: (

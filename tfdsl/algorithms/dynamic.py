@@ -31,7 +31,7 @@ class DynamicSparse(Algorithm):
         update_ratio: share of the active entries that move, in (0, 1]. A number is where the
             algorithm's own annealing starts; a schedule is taken as it is.
         update_end: no update after this step, which leaves time for one at least; `None` for no
-            end; 0 for first masks that stay.
+            end.
         drop: "magnitude" (|w|) or "taylor" (|w * dL/dw|).
         grow: "gradient" (|dL/dw| of the step's batch), "accumulated_gradient" (absolute sum of
             the gradients since the last update), "momentum" (the inner optimizer's first
@@ -93,7 +93,7 @@ class DynamicSparse(Algorithm):
                 "`grow='momentum'` needs the momentum of inactive weights, which "
                 "`optimizer_state='mask'` keeps at zero; use optimizer_state='reset' or 'keep'."
             )
-        if self.updates.last() == 0 and update_end != 0:
+        if self.updates.last() == 0:
             raise ValueError(
                 f"{type(self).__name__} would never change its masks: the first update comes at "
                 f"step `update_interval`, and none after `update_end`; received update_interval="
@@ -117,8 +117,9 @@ class DynamicSparse(Algorithm):
     def update(self, state: WeightState, budget: Tensor, step: Tensor, seed: Tensor) -> Tensor:
         """Drops and grows; see the class."""
         staying = tf.minimum(self._count(state.mask), budget)
-        ratio = tf.cast(self.ratio(step), tf.float64)
-        if staying.shape.rank:  # rows
+        in_rows = bool(staying.shape.rank)
+        ratio = tf.cast(self._share_to_move(step, in_rows), tf.float64)
+        if in_rows:
             moving = _share_of_rows(staying, ratio, masks.fork(seed, 7))
         else:
             moving = tf.cast(tf.math.ceil(ratio * tf.cast(staying, tf.float64)), tf.int32)
@@ -132,6 +133,11 @@ class DynamicSparse(Algorithm):
         if among is not None:
             among &= ~state.mask  # what is dropped waits until it is drawn
         return masks.grow_highest(kept, scores, budget - keeping, seed, among)
+
+    def _share_to_move(self, step: Tensor, in_rows: bool) -> Tensor:
+        """Returns the share of the active entries, or of each row's, that moves at `step`."""
+        del in_rows
+        return self.ratio(step)
 
     def _budget(self, state: WeightState, density: float, step: Tensor) -> Tensor:
         if state.mask is None or not isinstance(self.density, schedules.Constant):

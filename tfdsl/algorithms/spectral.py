@@ -1,15 +1,18 @@
 """What a constant budget does best with, by our own trials: DSL from spectral first masks."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
+import tensorflow as tf
 
 from tfdsl import checks, distributions, initial, schedules
 from tfdsl.algorithms.dynamic import DSL
 from tfdsl.csr import CSRMatrix
 
-UPDATES = 20  # of the masks in all at most, where no interval is given
+UPDATES = 20  # of the masks in all, where no interval is given
 _AUTO = "auto"
+
+Tensor: TypeAlias = tf.Tensor
 
 
 @keras.saving.register_keras_serializable(package="tfdsl")
@@ -29,10 +32,10 @@ class SpectralDSL(DSL):
       8 of each row of a table, so that tables can be packed (`SparseEmbedding(storage="packed")`);
     - `update_ratio`: from 0.3, since the first masks are good already;
     - `optimizer_state`: "reset", what has grown begins with moments of its own;
-    - `update_interval` and `update_end`: an update every 20th of the run, as many as there are
-      inactive weights for an active one, and 20 at most: 4 at density 0.2, and none above 0.5,
-      where the first masks stay. Each update tries new places, and the fewer weights there are, the
-      more places are left.
+    - `update_interval`: 20 updates in all;
+    - `update_end`: to the end where rows have budgets; where all entries of a weight compete, as in
+      kernels, as many updates as there are inactive weights for an active one: 4 at density 0.2,
+      none above 0.5. Each tries many of what is inactive, and what was first is good already.
 
     Args:
         density: share of active weights, in (0, 1].
@@ -43,8 +46,9 @@ class SpectralDSL(DSL):
             schedule of densities.
         init: first masks, instead of those from `interactions`.
         update_interval: optimizer steps between two updates; a 20th of `total_steps` if None.
-        update_end: no update after this step, 0 for first masks that stay, None for no end. "auto"
-            is as above, and None if there is an `update_interval` or a schedule of densities.
+        update_end: no weight's mask changes after this step, None for no end. "auto": those of
+            rows with budgets have no end, others stop at `total_steps` / 20 * (1 - density) /
+            density; a schedule of densities has no end.
         **kwargs: as `DSL` takes them.
 
     Raises:
@@ -100,23 +104,30 @@ class SpectralDSL(DSL):
                 "Give `interactions`, and `users` with them, or `init`; received both."
             )
         checks.count("total_steps", total_steps)
-        seldom = max(total_steps // UPDATES, 1)
         last: Any = update_end
-        if update_end == _AUTO:
-            own_pace = update_interval is None and is_constant
-            last = _last_update(seldom, density) if own_pace else None
+        if update_interval is None:
+            update_interval = max(total_steps // UPDATES, 1)
         super().__init__(
             density,
             init=init,
             total_steps=total_steps,
-            update_interval=seldom if update_interval is None else update_interval,
-            update_end=last,
+            update_interval=update_interval,
+            update_end=None if update_end == _AUTO else last,
             **own,
         )
+        self._ends_by_itself = update_end == _AUTO
+        self._last_step: int | None = None  # of masks whose entries all compete
+        if self._ends_by_itself and is_constant:
+            share = self.density.final
+            self._last_step = round(total_steps / UPDATES * (1.0 - share) / share)
 
+    def _share_to_move(self, step: Tensor, in_rows: bool) -> Tensor:
+        share = super()._share_to_move(step, in_rows)
+        if in_rows or self._last_step is None:
+            return share
+        return tf.where(step <= self._last_step, share, 0.0)
 
-def _last_update(interval: int, density: float | schedules.Schedule) -> int | None:
-    """Returns the last step at which masks of a constant density change; None for no end."""
-    share = schedules.get("density", density).final
-    updates = int((1.0 - share) / share + 1e-6)  # inactive weights for an active one
-    return None if updates >= UPDATES else updates * interval
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        end = {"update_end": _AUTO} if self._ends_by_itself else {}
+        return super().get_config() | end

@@ -19,7 +19,8 @@ def test_it_is_dsl_with_other_defaults():
     assert isinstance(algorithm, DSL)
     assert (algorithm.granularity, algorithm.candidates) == ("embedding_row", 8)
     assert (algorithm.grow, algorithm.optimizer_state) == ("accumulated_gradient", "reset")
-    assert (algorithm.updates.interval, algorithm.updates.end) == (50, 150)
+    assert (algorithm.updates.interval, algorithm.updates.end) == (50, None)
+    assert algorithm.get_config()["update_end"] == "auto"
     assert float(algorithm.ratio(0)) == pytest.approx(0.3)
     assert float(algorithm.ratio(1000)) == pytest.approx(0.005)
     assert algorithm.init.interactions is PAIRS
@@ -34,37 +35,44 @@ def test_each_can_be_given():
     assert algorithm.init is init
     assert (algorithm.updates.interval, algorithm.grow, algorithm.candidates) == (7, "random", None)
     assert SpectralDSL(0.25, PAIRS, total_steps=10).updates.interval == 1
-    assert algorithm.updates.end is None
-    assert SpectralDSL(0.25, PAIRS, total_steps=100, update_end=60).updates.end == 60
-    assert SpectralDSL(0.25, PAIRS, total_steps=100, update_end=None).updates.end is None
 
 
-@pytest.mark.parametrize(
-    ("density", "updates"), [(0.8, 0), (0.51, 0), (0.3, 2), (0.2, 4), (0.1, 9), (0.05, 19)]
-)
-def test_masks_change_as_often_as_there_are_inactive_weights_for_an_active_one(density, updates):
-    algorithm = SpectralDSL(density, PAIRS, total_steps=200)
-    assert sum(bool(algorithm.updates(step)) for step in range(1, 201)) == updates
-
-
-def test_masks_of_few_weights_and_of_densities_that_change_never_stop():
-    assert SpectralDSL(0.04, PAIRS, total_steps=200).updates.end is None
-    rising = tfdsl.schedules.Linear(0.2, 0.6, 50)
-    assert SpectralDSL(rising, PAIRS, total_steps=200, candidates=None).updates.end is None
-
-
-def test_no_updates_leave_the_first_masks_as_they_are():
-    model = keras.Sequential([keras.Input((6,)), tfdsl.layers.SparseDense(10)])
-    algorithm = SpectralDSL(0.75, init="exact", total_steps=40)
+def moved(density, units=10, **kwargs):
+    """Returns the steps at which the masks of a kernel and of a table's rows change."""
+    ids = keras.Input((1,), dtype="int32")
+    rows = tfdsl.layers.SparseEmbedding(40, units)(ids)
+    kernel = tfdsl.layers.SparseDense(units, use_bias=False)
+    model = keras.Model(ids, kernel(keras.layers.Flatten()(rows)))
+    algorithm = SpectralDSL(density, init="exact", total_steps=100, **kwargs)
     model.compile(tfdsl.SparseOptimizer("adam", algorithm), loss="mse", jit_compile=True)
     model.optimizer.build(model.trainable_variables)
-    kernel = model.layers[-1].kernel
-    before = mask_of(kernel).numpy()
-    assert before.sum() == 45
-    pairs = np.random.default_rng(0).random((2, 40, 10), dtype=np.float32)
-    model.fit(pairs[0, :, :6], pairs[1], batch_size=1, epochs=1, verbose=0)
-    np.testing.assert_array_equal(mask_of(kernel).numpy(), before)
-    assert (kernel.numpy()[~before] == 0).all()
+    watched = kernel.kernel, model.layers[1].embeddings
+    masks, steps = [mask_of(weight).numpy() for weight in watched], ([], [])
+    values = np.random.default_rng(0).random((100, units), dtype=np.float32)
+    for step in range(100):
+        model.train_on_batch(np.arange(40)[:, None], np.resize(values[step], (40, units)))
+        for place, weight in enumerate(watched):
+            mask = mask_of(weight).numpy()
+            assert mask.sum() == masks[place].sum()
+            if (mask != masks[place]).any():
+                steps[place].append(step + 1)
+            masks[place] = mask
+    return steps
+
+
+@pytest.mark.parametrize(("density", "updates"), [(0.8, 0), (0.3, 2), (0.2, 4)])
+def test_masks_of_kernels_stop_and_those_of_rows_go_on(density, updates):
+    kernel, table = moved(density)
+    assert kernel == [5, 10, 15, 20][:updates]
+    assert table[: updates + 1] == [5, 10, 15, 20, 25][: updates + 1]
+    assert table[-1] > 50
+
+
+def test_an_end_that_is_given_is_of_all_masks():
+    kernel, table = moved(0.2, update_end=60, grow="random")
+    assert kernel[-1] == table[-1] == 60
+    kernel, table = moved(0.2, update_end=None, grow="random")
+    assert kernel[-1] > 60 < table[-1]
 
 
 def test_users_have_a_share_of_their_own_where_rows_can_have_budgets():
