@@ -41,7 +41,7 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
     page.notes = (
         "Test part, at the epoch that is best on the validation part. "
         f"{config['epochs']} epochs of batches of {config['batch_size']} ({made[0]['steps']} "
-        f"steps), masks updated every {config['update_interval']} steps. {table.notes} +/- is the "
+        f"steps), masks updated {_often(config['update_interval'])}. {table.notes} +/- is the "
         f"mean difference to the first row in {first}, seed by seed. Explored is the share of "
         "entries that were ever active, last overlap the share of those active at the last "
         f"evaluation but one that still are at the last.\n\nMade with {figures.made_with(made)}."
@@ -56,7 +56,8 @@ def change(config: dict[str, Any], base: dict[str, Any]) -> str:
         named = [f"{name} = {value}" for name, value in _differences(config, base)]
         return ", ".join(named) or f"{algorithm}, as it is"
     # Of another algorithm all settings are named, whether the first has the same or not.
-    others = {"algorithm", "algorithm_settings"} | ({"density"} if algorithm == "dense" else set())
+    still = {"dense": {"density", "update_interval"}, "static": {"update_interval"}}
+    others = {"algorithm", "algorithm_settings"} | still.get(algorithm, set())
     differences = dict(_differences(config, base, others)) | config["algorithm_settings"]
     return ", ".join([algorithm, *(f"{name} = {value}" for name, value in differences.items())])
 
@@ -95,6 +96,10 @@ def picture(table: Table, results: Sequence[dict[str, Any]], path: pathlib.Path)
     figures.save(figure, path)
 
 
+def _often(interval: int | None) -> str:
+    return "as often as the algorithm has it" if interval is None else f"every {interval} steps"
+
+
 def _last(runs: Sequence[dict[str, Any]], name: str) -> str:
-    values = [run["masks"][-1][name] for run in runs if run["masks"]]
+    values = [run["masks"][-1][name] for run in runs if run.get("masks")]
     return f"{np.mean(values):.3f}" if values else ""

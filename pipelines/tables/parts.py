@@ -115,7 +115,8 @@ def _of_moves(interval: int) -> Cases:
     """Returns the rows of how much SpectralDSL's masks move, and until when, by density."""
     stay = _settings(init="spectral", first_values="rescale")
     moves = [(0.3, 1.0), (0.3, 0.5), (0.3, 0.2), (0.3, 0.05), (0.1, 1.0)]
-    settings = [_settings(update_ratio=ratio, update_share=share) for ratio, share in moves]
+    pairs = (_settings(update_ratio=ratio, update_share=share) for ratio, share in moves)
+    settings: list[dict[str, Any]] = [{}, *pairs]  # its own first
     return [
         *(("spectral", d, OWN["spectral"] | own) for d in _MOVED for own in settings),
         *(("static", d, stay) for d in _MOVED),

@@ -56,6 +56,19 @@ def test_a_row_of_another_algorithm_names_all_of_its_settings():
     assert names[-1] == "dense"
 
 
+def test_how_often_masks_are_updated_is_not_said_of_those_that_stay():
+    table = TABLES["moves-multvae-ml1m"]
+    base, *others = (c.to_dict() for c in table.grid(Options()))
+    names = [parts.change(config, base) for config in others]
+    assert names[-1] == "dense"
+    assert "static, init = spectral, first_values = rescale" in names
+    assert names[0] == "update_ratio = 0.3, update_share = 1.0"
+    made = [made | {"config": base} for made in results(Options(), score)[:1]]
+    assert "masks updated as often as the algorithm has it." in parts.sheet(table, made).markdown()
+    made = results(Options(), score)[:1]
+    assert "masks updated every 50 steps." in parts.sheet(TABLE, made).markdown()
+
+
 def test_a_table_without_data_says_so(tmp_path):
     missing = [{"config": c.to_dict(), "missing": "no such folder"} for c in TABLE.grid(Options())]
     assert parts.sheet(TABLE, missing).notes == "no such folder."
