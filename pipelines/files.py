@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from data.errors import DataError
@@ -54,6 +54,12 @@ def write_text(path: pathlib.Path, text: str) -> None:
 def write_json(path: pathlib.Path, content: Any) -> None:
     """Writes JSON with `write_text`."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def write_lines(path: pathlib.Path, rows: Iterable[Any]) -> None:
+    """Writes a JSON array with `write_text`, a row a line: what differs is then seen row by row."""
+    lines = ",\n".join(json.dumps(row, sort_keys=True) for row in rows)
+    write_text(path, f"[\n{lines}\n]\n" if lines else "[]\n")
 
 
 def write_record(path: pathlib.Path, content: dict[str, Any]) -> None:

@@ -69,7 +69,7 @@ def make_table(
         if result:
             measured = costs_of(config, runs)
             results.append(result | ({"costs": measured} if measured else {}))
-    files.write_json(folder / "table.json", results)
+    files.write_lines(folder / "table.json", results)
     text = report.write_table(table, results, folder)
     say(f"written: {folder}/table.md, table.json and pictures")
     return text

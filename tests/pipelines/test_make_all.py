@@ -21,7 +21,7 @@ def finish(out, table, config, seconds):
     run = result() | {"config": config.to_dict(), "seconds": seconds}
     folder = folder_of(table.name, Options(protocol=table.protocol, quirks=table.quirks), out)
     files.write_record(folder / "runs" / config.key / "result.json", run)
-    files.write_json(folder / "table.json", [run])
+    files.write_lines(folder / "table.json", [run])
 
 
 def test_a_cpu_makes_the_tables_that_suit_it_and_a_gpu_all(tmp_path):
