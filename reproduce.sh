@@ -28,19 +28,19 @@ Usage: ./reproduce.sh [COMMAND]
 Flags of table, and of all but for protocol, quirks and algorithms:
   --data_dir=FOLDER      data sets that you have, a folder each (ml-1m/); else downloaded
   --out=FOLDER           where the tables' folders are (runs)
-  --budget=short|full    short (the default; LightGCN wants a GPU), or the published length;
-                         lightgcn-* and amgp-criteo-like also have long, 2.5 and 4 times short
+  --budget=short|full    short (the default), long (lightgcn-*, amgp-criteo-like), or as published
   --protocol=clean|published
                          ours (default), or the published code's: multvae-*, lightgcn-*, neumf-*
   --quirks=A,B           under published, the quirks to keep (default: all; --quirks= for none):
                          bernoulli, masked_bias, warm_moments, shrinking_budget, test_selection,
                          fixed_negatives, file_order, last_batch
   --algorithms=A,B       the table's rows to make now (all): dense, narrow, dsl, ...; others stay
-  --seeds=N              run all with the seeds 0 to N - 1 (1; amgp-, parts-, spectral-, moves-*: 3)
+  --seeds=N              run all with the seeds 0 to N - 1 (the table's own, 1 or 3)
   --costs                multvae-*, lightgcn-*, neumf-*: also time, memory, FLOPs (all: always)
   --jobs=N               runs at once (1; all: 8 on a GPU, else 2): a GPU has room for several
   --device=gpu|cpu       what to run on; all: on a CPU only the tables that suit one
-  --dry_run              list the runs that are missing, and about how long each takes
+  --known=FOLDER         tables made elsewhere, as in results/: their runs are taken, not made again
+  --dry_run, --finished  list the runs missing, with about their time; only write what is finished
 
 The first call, and one after constraints.txt, setup.cfg, pyproject.toml or Python changed, installs
 into .venv beside the script (minutes, 2.5 GB; more with a GPU). Paths are relative to your folder.

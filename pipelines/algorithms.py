@@ -121,6 +121,9 @@ ANNEALING: dict[str, Callable[[float, int], schedules.Schedule]] = {
 # and `users`: of spectral first masks, 0 for users and items alike; `storage`: of sparse tables,
 # see `tfdsl.layers.SparseEmbedding`.
 DYNAMIC = ("dsl", "set", "rigl", "spectral")
+# How often what an algorithm does by itself was changed, since there were runs of it: a part of
+# their keys, so that those of before are not taken for finished ones of now.
+REVISIONS = {"spectral": 1}
 OF_SPECTRAL = ("rotation", "users")
 FIRST = ("init", "first_values", *OF_SPECTRAL, "granularity")
 ALGORITHM_SETTINGS: dict[str, Any] = {

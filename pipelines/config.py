@@ -18,6 +18,7 @@ from pipelines.algorithms import (
     DENSE,
     MASKS,
     NEURONS,
+    REVISIONS,
     Training,
     check_settings,
 )
@@ -188,6 +189,8 @@ class RunConfig:
     def key(self) -> str:
         """Name of the run's folder: readable, and different for every configuration."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        if self.algorithm in REVISIONS:
+            text += f" revision {REVISIONS[self.algorithm]}"
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         return f"{self.model}-{self.data}-{self.algorithm}-d{self.density:g}-s{self.seed}-{digest}"
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from data.errors import MissingDataError
-from pipelines import environment, files
+from pipelines import environment
 from pipelines.algorithms import BASELINES
 from pipelines.command_line import say
 from pipelines.config import RunConfig
@@ -58,11 +58,6 @@ def run_grid(
     with Processes(outcome, grid, jobs, _STOPS) as processes:
         outcomes = [functools.partial(processes.result, place) for place in range(len(grid))]
         return _collected(grid, outcomes, note)
-
-
-def finished(config: RunConfig, folder: pathlib.Path) -> dict[str, Any] | None:
-    """Returns the result of a run that was made before, in its folder inside `folder`, or None."""
-    return files.read_record(folder / config.key / "result.json")
 
 
 def _collected(

@@ -11,7 +11,7 @@ import numpy as np
 from data.errors import DataError
 from pipelines.command_line import say
 from pipelines.config import RunConfig
-from pipelines.grid import finished
+from pipelines.finished import Finished, Known
 from pipelines.make import folder_of, make_table
 from pipelines.render import report
 from pipelines.tables import TABLES, Options, Table
@@ -69,8 +69,15 @@ class TimeLeft:
         rate = (time.perf_counter() - self._started) / max(self._done, 1e-9)
         return f"; {_minutes(rate * sum(self._expected.values()))} left for all"
 
+    def leave_out(self, table: Planned) -> None:
+        """Expects no more runs of a table: what is left of it has no data here."""
+        for config, _ in table.missing:
+            self._expected.pop(config.key, None)
 
-def plan(budget: str, out: pathlib.Path, device: str, seeds: int | None) -> list[Planned]:
+
+def plan(
+    budget: str, out: pathlib.Path, device: str, seeds: int | None, known: Known | None = None
+) -> list[Planned]:
     """Returns the tables to be made: those that have the budget, and on a CPU that suit one.
 
     Args:
@@ -78,18 +85,19 @@ def plan(budget: str, out: pathlib.Path, device: str, seeds: int | None) -> list
         out: the folder with the tables' folders.
         device: "gpu" or "cpu".
         seeds: how many; None for each table's own number.
+        known: results of runs that are not to be made; see `finished.known_in`.
 
     Raises:
         ValueError: no table has the budget.
     """
-    known = _seconds([RESULTS, out], device)
+    took = _seconds([RESULTS, out], device)
     planned = []
     for table in TABLES.values():
-        suits = device == "gpu" or table.suits_cpu
+        suits = device == "gpu" or (table.suits_cpu and budget == "short")
         if not suits or budget not in table.budgets:
             continue
         own = Options(budget, table.protocol, table.quirks, tuple(range(seeds or table.seeds)))
-        planned.append(_planned(table, own, out, known))
+        planned.append(_planned(table, own, out, took, known))
     if not planned:
         raise ValueError(
             f"No table for a {device} has the budget {budget!r}; ./reproduce.sh table NAME makes "
@@ -98,23 +106,52 @@ def plan(budget: str, out: pathlib.Path, device: str, seeds: int | None) -> list
     return planned
 
 
-def plan_table(table: Table, options: Options, out: pathlib.Path, device: str) -> Planned:
+def plan_table(
+    table: Table, options: Options, out: pathlib.Path, device: str, known: Known | None = None
+) -> Planned:
     """Returns what is left to run of one table; see `plan`."""
-    return _planned(table, options, out, _seconds([RESULTS, out], device))
+    return _planned(table, options, out, _seconds([RESULTS, out], device), known)
 
 
 def _planned(
-    table: Table, options: Options, out: pathlib.Path, known: dict[_Kind, list[float]]
+    table: Table,
+    options: Options,
+    out: pathlib.Path,
+    took: dict[_Kind, list[float]],
+    known: Known | None,
 ) -> Planned:
-    runs = folder_of(table.name, options, out) / "runs"
+    finished = Finished(folder_of(table.name, options, out), known)
     grid = table.grid(options)
-    missing = [config for config in grid if finished(config, runs) is None]
-    costs = [(config, _expected(config, known)) for config in missing]
+    missing = [config for config in grid if not _is_finished(config, finished)]
+    costs = [(config, _expected(config, took)) for config in missing]
     return Planned(table, options, costs, len(grid) - len(missing))
 
 
+def _is_finished(config: RunConfig, finished: Finished) -> bool:
+    try:
+        return finished.result(config) is not None
+    except DataError as error:  # which making its table ends with
+        say(str(error))
+        return False
+
+
+def total(planned: Sequence[Planned], jobs: int) -> str:
+    """Returns how much is to be run in all, in a line."""
+    runs = [seconds for one in planned for _, seconds in one.missing]
+    by_table = [(_total([s for _, s in one.missing]), one) for one in planned if one.missing]
+    at_once = [None if s is None else s / min(jobs, one.table.at_once) for s, one in by_table]
+    n_finished = sum(one.n_finished for one in planned)
+    time_ = f", {_about(sum(filter(None, at_once)), 1)}" if any(at_once) else ""
+    unknown = " and tables of unknown time" if None in at_once else ""
+    return f"in all: {len(runs)} to run, {n_finished} finished{time_}{unknown}"
+
+
 def make_all(
-    planned: Sequence[Planned], out: pathlib.Path, data_dir: str | None, jobs: int
+    planned: Sequence[Planned],
+    out: pathlib.Path,
+    data_dir: str | None,
+    jobs: int,
+    known: Known | None = None,
 ) -> list[pathlib.Path]:
     """Makes the tables, then the report; returns the report's files.
 
@@ -127,10 +164,12 @@ def make_all(
         say(f"table {place} of {len(planned)}: {one.table.name}")
         at_once = min(jobs, one.table.at_once)
         try:
-            make_table(one.table.name, one.options, out, data_dir, at_once, left, costs=True)
+            more = {"note": left, "costs": True, "known": known}
+            make_table(one.table.name, one.options, out, data_dir, at_once, **more)
         except DataError as error:
             say(f"left out: {error}")
             failed.append(f"{one.table.name} ({error})")
+        left.leave_out(one)
     written = report.write(out)
     if failed:
         raise DataError(f"not made: {'; '.join(failed)}")
@@ -139,15 +178,15 @@ def make_all(
 
 def _seconds(folders: Sequence[pathlib.Path], device: str) -> dict[_Kind, list[float]]:
     """Returns how long runs on such a device have taken, by their kind, as by their model alone."""
-    known: dict[_Kind, list[float]] = {}
+    took: dict[_Kind, list[float]] = {}
     for folder in folders:
         for made in report.tables_in(folder):
             for run in made.results:
                 if "missing" in run or bool(run["environment"]["gpus"]) != (device == "gpu"):
                     continue
                 for kind in _kinds(run["config"]):
-                    known.setdefault(kind, []).append(run["seconds"])
-    return known
+                    took.setdefault(kind, []).append(run["seconds"])
+    return took
 
 
 def _kinds(config: dict[str, Any]) -> tuple[_Kind, _Kind]:
@@ -157,10 +196,10 @@ def _kinds(config: dict[str, Any]) -> tuple[_Kind, _Kind]:
     return (*common, config["algorithm"]), common
 
 
-def _expected(config: RunConfig, known: dict[_Kind, list[float]]) -> float | None:
+def _expected(config: RunConfig, took: dict[_Kind, list[float]]) -> float | None:
     for kind in _kinds(config.to_dict()):
-        if kind in known:
-            return float(np.mean(known[kind]))
+        if kind in took:
+            return float(np.mean(took[kind]))
     return None
 
 

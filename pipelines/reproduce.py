@@ -12,14 +12,16 @@ of all tables in `--out` is its README.md and report.html.
 
 import os
 import pathlib
+from collections.abc import Sequence
 
 import tensorflow as tf
 from absl import app, flags
 
 from pipelines import command_line
 from pipelines.command_line import say
+from pipelines.finished import Known, known_in
 from pipelines.make import make_table
-from pipelines.make_all import DEVICES, make_all, plan, plan_table
+from pipelines.make_all import DEVICES, make_all, plan, plan_table, total
 from pipelines.render import report
 from pipelines.tables import BUDGETS, TABLES, Options
 from tfdsl import checks
@@ -36,7 +38,7 @@ _QUIRKS = flags.DEFINE_list(
 _SEEDS = flags.DEFINE_integer(
     "seeds",
     None,
-    "Seeds 0, 1, ... of every run (default: amgp-*, parts-*, spectral-* 3, else 1).",
+    "Seeds 0, 1, ... of every run (default: the table's own, 1 or 3).",
     lower_bound=1,
 )
 _ALGORITHMS = flags.DEFINE_list(
@@ -48,6 +50,12 @@ _JOBS = flags.DEFINE_integer(
 _DEVICE = flags.DEFINE_enum("device", None, DEVICES, "With all: what to run on (a GPU, if any).")
 _COSTS = flags.DEFINE_bool(
     "costs", False, "Also measure step time, memory, FLOPs and bytes, a minute a row (all: always)."
+)
+_KNOWN = flags.DEFINE_string(
+    "known", None, "Folder with tables made elsewhere; their runs are taken, not made again."
+)
+_FINISHED = flags.DEFINE_bool(
+    "finished", False, "Write the table of what is finished; run nothing."
 )
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "List the runs and how long each takes.")
 
@@ -65,15 +73,19 @@ def main(arguments: list[str]) -> None:
                     f"--costs is of tables of densities; {name} is none. (amgp-* have theirs.)"
                 )
             options, out = _options(TABLES[name].seeds), pathlib.Path(_OUT.value)
-            jobs, device = _JOBS.value or 1, _device()
+            jobs, device, known = _JOBS.value or 1, _device(), _known()
             if _DRY_RUN.value:
-                planned = plan_table(TABLES[name], options, out, device)
+                planned = plan_table(TABLES[name], options, out, device, known)
                 print("\n".join(planned.lines(jobs)))
                 return
-            print(make_table(name, options, out, _DATA_DIR.value, jobs, costs=_COSTS.value))
+            more = {"costs": _COSTS.value, "known": known, "run": not _FINISHED.value}
+            print(make_table(name, options, out, _DATA_DIR.value, jobs, **more))
         case ["all"]:
+            _refuse("all", ("protocol", "quirks", "algorithms", "costs", "finished"))
             _all(pathlib.Path(_OUT.value))
         case ["report"]:
+            _refuse("report", ("budget", "protocol", "quirks", "seeds", "algorithms", "jobs"))
+            _refuse("report", ("device", "costs", "dry_run", "data_dir", "known", "finished"))
             for path in report.write(pathlib.Path(_OUT.value)):
                 say(f"written: {path}")
         case _:
@@ -83,15 +95,28 @@ def main(arguments: list[str]) -> None:
             )
 
 
+def _refuse(command: str, names: Sequence[str]) -> None:
+    """Raises ValueError where a flag is given that a command would ignore."""
+    given = [f"--{name}" for name in names if flags.FLAGS[name].present]
+    if given:
+        raise ValueError(f"`{command}` has no {', '.join(given)}: it is of `table NAME`.")
+
+
 def _all(out: pathlib.Path) -> None:
     device = _device()
     jobs = _JOBS.value or (8 if device == "gpu" else 2)
-    planned = plan(_BUDGET.value, out, device, _SEEDS.value)
+    known = _known()
+    planned = plan(_BUDGET.value, out, device, _SEEDS.value, known)
     if _DRY_RUN.value:
         print("\n".join(line for one in planned for line in one.lines(jobs)))
+        print(f"{total(planned, jobs)}; then what each row costs, about a minute a row")
         return
-    for path in make_all(planned, out, _DATA_DIR.value, jobs):
+    for path in make_all(planned, out, _DATA_DIR.value, jobs, known):
         say(f"written: {path}")
+
+
+def _known() -> Known | None:
+    return None if _KNOWN.value is None else known_in(pathlib.Path(_KNOWN.value))
 
 
 def _device() -> str:

@@ -79,6 +79,8 @@ def _run(config: RunConfig, folder: pathlib.Path, task: Any, model: Any) -> dict
     result = {
         **_trained(task, model, state),
         "config": config.to_dict(),
+        "key": config.key,
+        "algorithm": _algorithm(model),
         "report": tfdsl.report(model).to_dict(),
         "seconds": round(state.seconds, 1),
         "environment": environment.describe(),
@@ -86,6 +88,14 @@ def _run(config: RunConfig, folder: pathlib.Path, task: Any, model: Any) -> dict
     files.write_record(folder / "result.json", result)
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return result
+
+
+def _algorithm(model: Any) -> dict[str, Any] | None:
+    """Returns all that the algorithm was made with, by itself or as it was told; None if dense."""
+    optimizer = getattr(model, "optimizer", None)
+    if not isinstance(optimizer, tfdsl.SparseOptimizer):
+        return None
+    return {"name": type(optimizer.algorithm).__name__} | optimizer.algorithm.get_config()
 
 
 def _trained(task: Any, model: Any, state: RunState) -> dict[str, Any]:

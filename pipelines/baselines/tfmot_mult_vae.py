@@ -154,6 +154,7 @@ def train(config: RunConfig, data_dir: str | None) -> tuple[dict[str, Any], list
         "masks": [],
         "seconds": round(time.perf_counter() - started, 1),
         "report": _report(model),
+        "algorithm": {"name": type(schedule).__name__} | schedule.get_config()["config"],
     }
     return result, rows
 
@@ -194,7 +195,7 @@ def main(arguments: list[str]) -> None:
     made = environment.describe()
     made["packages"] |= environment.versions(("tf-keras", "tensorflow-model-optimization"))
     write_metrics(folder / "metrics.csv", rows)
-    record = result | {"config": config.to_dict(), "environment": made}
+    record = result | {"config": config.to_dict(), "key": config.key, "environment": made}
     files.write_record(folder / "result.json", record)
 
 

@@ -43,40 +43,27 @@ _turn: Any = contextlib.nullcontext()  # of this process among those that measur
 def measure_grid(
     grid: Sequence[RunConfig], folder: pathlib.Path, data_dir: str | None, jobs: int = 1
 ) -> None:
-    """Measures those of the runs that were not measured before.
+    """Measures runs.
 
     Args:
         grid: the runs, all with data that is here.
         folder: holds a folder for each run, named by its key.
         data_dir: folder with the data sets, or None for the cache.
         jobs: how many are got ready at once; their steps are taken one after the other.
-
-    Raises:
-        DataError: what was measured before is damaged.
     """
-    missing = [config for config in grid if costs_of(config, folder) is None]
-    if not missing:
+    if not grid:
         return
     context = multiprocessing.get_context("spawn")
     pool = concurrent.futures.ProcessPoolExecutor(
         jobs, context, _take_turns, (context.Lock(),), max_tasks_per_child=1
     )
     try:
-        found = pool.map(measure, missing, [data_dir] * len(missing))
-        for place, (config, costs) in enumerate(zip(missing, found, strict=True), start=1):
+        found = pool.map(measure, grid, [data_dir] * len(grid))
+        for place, (config, costs) in enumerate(zip(grid, found, strict=True), start=1):
             files.write_record(folder / config.key / "costs.json", costs)
-            say(f"[{place}/{len(missing)}] {config.key}: {costs['step_ms']:.3g} ms a step")
+            say(f"[{place}/{len(grid)}] {config.key}: {costs['step_ms']:.3g} ms a step")
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def costs_of(config: RunConfig, folder: pathlib.Path) -> dict[str, Any] | None:
-    """Returns what was measured of a run, in its folder inside `folder`, or None.
-
-    Raises:
-        DataError: it is damaged.
-    """
-    return files.read_record(folder / config.key / "costs.json")
 
 
 def measure(config: RunConfig, data_dir: str | None) -> dict[str, Any]:

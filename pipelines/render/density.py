@@ -44,14 +44,16 @@ def _notes(table: Table, made: Sequence[dict[str, Any]]) -> str:
     some = ""
     if any(len(runs) < len(seeds) for runs in figures.group(made)):
         some = f" (in a row as many as best epochs; drawn are {sorted(_common(made))})"
+    own = " (spectral: as often as it has it)" if "spectral" in there else ""
     baselines = " ".join(one.note for name, one in BASELINES.items() if name in there)
     chosen = "itself" if "test_selection" in config["quirks"] else "the validation part"
     return (
         f"Protocol: {config['protocol']} (quirks: {', '.join(config['quirks']) or 'none'}). Test "
         f"part, at the epoch that is best on {chosen}. {config['epochs']} epochs of "
         f"batches of {config['batch_size']} ({made[0]['steps']} steps), masks updated every "
-        f"{config['update_interval']} steps, seeds {sorted(seeds)}{some}. "
-        f"{table.notes} Seconds are of training with its evaluations. {baselines}".rstrip()
+        f"{config['update_interval']} steps{own}, seeds {sorted(seeds)}{some}. "
+        f"{table.notes} Seconds are of training with its evaluations; several runs may have shared "
+        f"a machine, so they compare nothing. {baselines}".rstrip()
         + f"\n\nMade with {figures.made_with(made)}."
     )
 

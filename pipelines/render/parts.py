@@ -17,7 +17,8 @@ PICTURE = "table.png"
 def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
     """Returns the table: a row a change, mean and spread over its seeds.
 
-    "+/-" is the mean difference to the first row's runs of the same seeds, in the first metric.
+    "+/-" is the mean difference to the runs of the same seeds in the first row of the same density,
+    in the first metric; of dense to the first row of all.
     """
     made = [result for result in results if "missing" not in result]
     first = table.metrics[0]
@@ -27,13 +28,15 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
         page.notes = f"{results[0]['missing']}."
         return page
     rows = figures.group(made)
-    base = {run["config"]["seed"]: run for run in rows[0]}
+    first_of = {1.0: rows[0]}
     for runs in rows:
+        first_row = first_of.setdefault(runs[0]["config"]["density"], runs)
+        base = {run["config"]["seed"]: run for run in first_row}
         cells = [change(runs[0]["config"], rows[0][0]["config"]), str(len(runs))]
         cells += [figures.spread([run["test"][metric] for run in runs]) for metric in table.metrics]
         of_base = [base.get(run["config"]["seed"], run) for run in runs]
         both = [[run["test"][first] for run in of] for of in (runs, of_base)]
-        cells.append("" if runs is rows[0] else f"{np.mean(np.subtract(*both)):+.4f}")
+        cells.append("" if runs is first_row else f"{np.mean(np.subtract(*both)):+.4f}")
         cells.append(f"{np.mean([run['report']['density'] for run in runs]):.3f}")
         cells += [_last(runs, name) for name in ("exploration", "overlap")]
         page.add(cells, runs)
@@ -42,8 +45,9 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
         "Test part, at the epoch that is best on the validation part. "
         f"{config['epochs']} epochs of batches of {config['batch_size']} ({made[0]['steps']} "
         f"steps), masks updated {_often(config['update_interval'])}. {table.notes} +/- is the "
-        f"mean difference to the first row in {first}, seed by seed. Explored is the share of "
-        "entries that were ever active, last overlap the share of those active at the last "
+        f"mean difference to the first row (of the same density) in {first}, seed by seed. "
+        "Explored is the share of entries that were ever active, last overlap the share of those "
+        "active at the last "
         f"evaluation but one that still are at the last.\n\nMade with {figures.made_with(made)}."
     )
     return page

@@ -17,6 +17,7 @@ import markdown
 import markupsafe
 
 from pipelines import files
+from pipelines.command_line import say
 from pipelines.render import anchors, costs, density, lowest, parts, stages, where
 from pipelines.render.sheet import Sheet
 from pipelines.tables import BUDGETS, TABLES
@@ -34,7 +35,8 @@ _INTRODUCTION = (
     "files. Quality is on the test part; ± is the standard deviation over seeds."
 )
 # Of a run's result what the report shows of it.
-_SHOWN = ("config", "test", "validation", "best_epoch", "steps", "seconds", "costs", "environment")
+_SHOWN = ("config", "algorithm", "test", "validation", "best_epoch", "steps", "seconds", "costs")
+_SHOWN += ("environment",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +89,25 @@ def tables_in(folder: pathlib.Path) -> list[Made]:
             more = [word for word in match.groups()[1:] if word not in ("clean", "short", None)]
             title = f"{table.title} ({', '.join(more)})" if more else table.title
             place = (order.index(table.name), BUDGETS.index(match[3]))
-            made.append((place, Made(path.parent, table, title, json.loads(path.read_text()))))
+            results = _results(table, path)
+            if results:
+                made.append((place, Made(path.parent, table, title, results)))
     return [one for _, one in sorted(made, key=lambda pair: pair[0])]
+
+
+def _results(table: Table, path: pathlib.Path) -> list[dict[str, Any]]:
+    """Returns the runs of a table.json; none, with a word about it, where it is no longer one."""
+    try:
+        results: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        for run in results:
+            if "missing" not in run:
+                _ = [run[name] for name in ("config", "environment", "seconds", "steps")]
+                _ = [run["test"][metric] for metric in table.metrics]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        results = []
+    if not results:
+        say(f"left out: {path} is damaged or of another version; make its table again")
+    return results
 
 
 def write(folder: pathlib.Path) -> list[pathlib.Path]:

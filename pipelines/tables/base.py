@@ -109,7 +109,7 @@ class Table:
             "parts" of a run and what becomes of it when one thing is changed.
         protocol: the one that `all` makes it under.
         quirks: and those that it keeps then.
-        suits_cpu: whether two cores make it in less than half an hour.
+        suits_cpu: whether two cores make it in less than half an hour at the short budget.
         at_once: how many of its runs a GPU has room for.
     """
 

@@ -134,7 +134,11 @@ def _table(name: str, title: str, of: Table, rows: Callable[[int], Cases], seeds
         fields["update_interval"] = interval
         return options.grid(config.model, rows(interval), **fields)
 
-    title, metrics = f"{title}: {of.title}, density {DENSITY:g}", of.metrics[:2]
+    densities = {case[1] for case in rows(1)} - {1.0}
+    title = f"{title}: {of.title}"
+    if len(densities) == 1:
+        title += f", density {densities.pop():g}"
+    metrics = of.metrics[:2]
     more = {"seeds": seeds, "kind": "parts", "at_once": of.at_once}
     return Table(name, title, grid, metrics, _NOTES, of.budgets, **more)
 

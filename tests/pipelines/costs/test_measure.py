@@ -5,6 +5,7 @@ import pytest
 from pipelines.config import RunConfig
 from pipelines.costs import measure
 from pipelines.costs.hlo import mlp_flops
+from pipelines.finished import Finished
 from pipelines.tasks import TASKS
 
 MULTVAE = RunConfig("synthetic", "multvae", "dense", 1.0, epochs=2, batch_size=50)
@@ -14,9 +15,10 @@ PRUNED = RunConfig(
 
 
 def test_a_configuration_is_measured_in_a_process_and_then_known(tmp_path, capsys):
-    assert measure.costs_of(MULTVAE, tmp_path) is None
-    measure.measure_grid([MULTVAE], tmp_path, None)
-    found = measure.costs_of(MULTVAE, tmp_path)
+    of = Finished(tmp_path)
+    assert of.costs(MULTVAE) is None
+    measure.measure_grid([MULTVAE], of.runs, None)
+    found = of.costs(MULTVAE)
     assert found["config"] == MULTVAE.to_dict()
     assert found["step_ms"] > 0
     assert len(found["turns_ms"]) == 5
@@ -30,7 +32,7 @@ def test_a_configuration_is_measured_in_a_process_and_then_known(tmp_path, capsy
     assert found["ranking_flops"]["theoretical"] == by_hand / 50 / 3
     assert found["ranking_flops"]["realised"] == pytest.approx(by_hand / 50 / 3)
     said = capsys.readouterr().err
-    measure.measure_grid([MULTVAE], tmp_path, None)
+    measure.measure_grid([], of.runs, None)
     assert f"[1/1] {MULTVAE.key}: " in said
     assert not capsys.readouterr().err
 
