@@ -55,9 +55,13 @@ def run_grid(
         return _collected(grid, [functools.partial(outcome, config) for config in grid], note)
     needs_gpu = bool(environment.gpus())
     outcome = functools.partial(_outcome, folder=folder, data_dir=data_dir, needs_gpu=needs_gpu)
-    with Processes(outcome, grid, jobs, _STOPS) as processes:
-        outcomes = [functools.partial(processes.result, place) for place in range(len(grid))]
-        return _collected(grid, outcomes, note)
+    # Seed by seed: runs that differ in nothing else are one program, which the first compiles.
+    order = sorted(range(len(grid)), key=lambda place: grid[place].seed)
+    begun = [grid[place] for place in order]
+    with Processes(outcome, begun, jobs, _STOPS) as processes:
+        outcomes = [functools.partial(processes.result, place) for place in range(len(begun))]
+        results = _collected(begun, outcomes, note)
+    return [result for _, result in sorted(zip(order, results, strict=True), key=lambda p: p[0])]
 
 
 def _collected(

@@ -7,6 +7,7 @@ from scipy import sparse
 from pipelines.shuffling import shuffled
 from tfdsl import checks, indices, masks
 from tfdsl.csr import check_csr
+from tfdsl.seeds import Seed
 
 UNIFORM = ("interactions", "users")
 _BITS = 31  # of masks.random_scores
@@ -63,6 +64,7 @@ class TripleSampler:
                 "negative to draw; leave the user out."
             )
         self.batch_size, self.seed, self.uniform = batch_size, seed, uniform
+        self._seed = Seed(seed)
         self.n_negatives, self.n_items, self.n_pairs = n_negatives, matrix.shape[1], matrix.nnz
         active = np.flatnonzero(degrees)
         self.n_active = len(active)
@@ -81,7 +83,7 @@ class TripleSampler:
         Users are int32 [batch]; items int32 [batch, 1 + negatives], the positive first; labels
         float32 [batch, 1 + negatives], 1 for it.
         """
-        seed = masks.fold_seed(self.seed, step)
+        seed = self._seed.fold(step)
         if self.uniform == "interactions":
             place = self._in_epochs(step, self.n_pairs)
             users = _at(self._owners, place)
@@ -107,7 +109,7 @@ class TripleSampler:
         number = tf.cast(step, tf.int64) * self.batch_size + tf.range(
             self.batch_size, dtype="int64"
         )
-        epoch = masks.fork(masks.fold_seed(self.seed, number // n), 11)
+        epoch = masks.fork(self._seed.fold(number // n), 11)
         return shuffled(number % n, n, epoch)
 
     def _fresh_negatives(self, users: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:

@@ -77,11 +77,10 @@ class MaskUpdates:
         self._masked = [sparse for sparse in self.weights if isinstance(sparse, SparseWeight)]
         self._packed = [sparse for sparse in self.weights if isinstance(sparse, PackedWeight)]
         places = [self.weights.index(sparse) for sparse in self._masked]
+        given = {"places": places, "in_rows": [sparse.in_rows for sparse in self._masked]}
+        self._initial_masks = compiled(algorithm.initial_masks, **given)
         each = [sparse.density for sparse in self._masked]
-        self._initial_masks, self._next_masks = (
-            compiled(fn, densities=each, places=places, in_rows=[s.in_rows for s in self._masked])
-            for fn in (algorithm.initial_masks, algorithm.next_masks)
-        )
+        self._next_masks = compiled(algorithm.next_masks, densities=each, **given)
         self._growing = [sparse for sparse in self._masked if sparse.candidates is not None]
         places = [self.weights.index(sparse) for sparse in self._growing]
         self._draw_candidates = compiled(algorithm.draw_candidates, places=places)
@@ -126,15 +125,16 @@ class MaskUpdates:
             sparse.candidates.assign(candidates)
 
     def _make_masks(self) -> None:
-        # The step as an argument: XLA would evaluate random numbers of a known seed while it
-        # compiles, entry by entry.
+        # Steps and densities as arguments: XLA would evaluate what it knows of random numbers while
+        # it compiles, entry by entry; and all densities share a program.
         step = tf.constant(0, tf.int64)
         if self._masked:
             first = [tf.convert_to_tensor(sparse.weight) for sparse in self._masked]
             priors, budgets = (
                 [of(sparse) for sparse in self._masked] for of in (self._prior, self._row_budgets)
             )
-            new = self._initial_masks(first, step, priors=priors, budgets=budgets)
+            densities = [tf.constant(sparse.density, tf.float64) for sparse in self._masked]
+            new = self._initial_masks(first, step, densities, priors, budgets=budgets)
             for sparse, mask in zip(self._masked, new, strict=True):
                 sparse.set_mask(mask)
                 if self._algorithm.first_values == "rescale" and not is_table(sparse.weight):

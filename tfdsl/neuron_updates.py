@@ -150,7 +150,7 @@ class NeuronUpdates:
                     kernels[place],
                     kernels[place + 1],
                     gradients[place + 1],
-                    masks.fold_seed(self._algorithm.seed, step, number, place),
+                    self._algorithm.seed_of(step, number, place),
                 )
                 for place in range(len(kernels) - 1)
             ]
@@ -180,7 +180,7 @@ class NeuronUpdates:
                                 tf.where(is_active, slot.variable.value, slot.initial())
                             )
                 if self._algorithm.grow == "fresh":
-                    seed = masks.fold_seed(self._algorithm.seed, step, number, place)
+                    seed = self._algorithm.seed_of(step, number, place)
                     self._renew(mlp, place, seed)
         for mlp in self.mlps:
             mlp.is_pruned.assign(False)

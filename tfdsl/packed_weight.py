@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfdsl import masks, row_blocks, row_masks
+from tfdsl import row_blocks, row_masks
 from tfdsl.algorithms import Algorithm, WeightState
 from tfdsl.compiling import compiled
 from tfdsl.layers.packed_table import PackedMask, PackedTable
@@ -171,7 +171,7 @@ class PackedWeight:
     # ---- block by block ----------------------------------------------------------------------
 
     def _seed(self, step: Tensor) -> Tensor:
-        return masks.fold_seed(self._algorithm.seed, step, self._place)
+        return self._algorithm.seed_of(step, self._place)
 
     def _draw_rows(self, active: Tensor, step: Tensor) -> Tensor:
         def of_block(parts: Sequence[Tensor], seed: Tensor) -> Tensor:

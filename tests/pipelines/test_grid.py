@@ -31,6 +31,35 @@ def test_several_at_once_give_what_one_after_the_other_does(tmp_path):
     assert at_once[0]["test"] != at_once[2]["test"]
 
 
+def test_a_seed_of_every_run_comes_before_the_next_seed(tmp_path, monkeypatch):
+    begun = []
+
+    class Processes:
+        def __init__(self, _, grid, *__):
+            begun.extend(grid)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def result(self, place):
+            return {"config": begun[place].to_dict()}, 0.0
+
+    monkeypatch.setattr("pipelines.grid.Processes", Processes)
+    other = dataclasses.replace(SMALL, batch_size=1024)
+    grid = [dataclasses.replace(one, seed=seed) for one in (SMALL, other) for seed in (0, 1)]
+    results = run_grid(grid, tmp_path, None, jobs=2)
+    assert [(config.batch_size, config.seed) for config in begun] == [
+        (2048, 0),
+        (1024, 0),
+        (2048, 1),
+        (1024, 1),
+    ]
+    assert [result["config"] for result in results] == [config.to_dict() for config in grid]
+
+
 def test_data_that_cannot_be_had_is_asked_for_once(tmp_path, monkeypatch, capsys):
     asked = []
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfdsl import checks, distributions, initial, masks, row_blocks, schedules
 from tfdsl.algorithms import rows
 from tfdsl.algorithms.criteria import WeightState
+from tfdsl.seeds import Seed
 
 Tensor: TypeAlias = tf.Tensor
 
@@ -100,6 +101,7 @@ class Algorithm(schedules.Serializable):
         self.first_values = checks.choice("first_values", first_values, FIRST_VALUES)
         self.optimizer_state = optimizer_state
         self.seed = checks.seed(seed)
+        self._seed = Seed(seed)
 
     def update(self, state: WeightState, budget: Tensor, step: Tensor, seed: Tensor) -> Tensor:
         """Returns the next mask of one weight.
@@ -113,6 +115,10 @@ class Algorithm(schedules.Serializable):
         """
         # Not abstract for Python: StaticSparse, without `updates`, never comes here.
         raise NotImplementedError
+
+    def seed_of(self, step: Tensor, *places: int) -> Tensor:
+        """Returns the seed of a step (int64 scalar) and a weight's place, a uint32 scalar."""
+        return self._seed.fold(step, *places)
 
     def densities(self, shapes: Sequence[tuple[int, ...]]) -> list[float]:
         """Returns the density each weight is to end at."""
@@ -146,7 +152,7 @@ class Algorithm(schedules.Serializable):
         self,
         weights: Sequence[Tensor],
         step: Tensor | int = 0,
-        densities: Sequence[float] | None = None,
+        densities: Sequence[float | Tensor] | None = None,
         priors: Sequence[Tensor | None] | None = None,
         places: Sequence[int] | None = None,
         budgets: Sequence[Tensor | None] | None = None,
@@ -224,7 +230,7 @@ class Algorithm(schedules.Serializable):
         return masks.grow_highest(state.mask, scores, n, masks.fork(seed, 1)) & ~state.mask
 
     def _initial(
-        self, state: WeightState, share: tuple[float, Tensor | None], step: Tensor, seed: Tensor
+        self, state: WeightState, share: tuple[Any, Tensor | None], step: Tensor, seed: Tensor
     ) -> Tensor:
         density, budget = share
         if budget is None:
@@ -262,9 +268,17 @@ class Algorithm(schedules.Serializable):
             of_block, [budget, *(getattr(state, name) for name in there)], seed, tf.bool
         )
 
-    def _budget(self, state: WeightState, density: float, step: Tensor) -> Tensor:
+    def _budget(self, state: WeightState, density: float | Tensor, step: Tensor) -> Tensor:
         """Returns how many entries are active at `step` in a weight that ends at `density`."""
-        size = math.prod(state.weight.shape)
+        total = distributions.budget(math.prod(state.weight.shape), self._share(density, step))
+        if state.weight.shape.rank == 1:
+            return total
+        return distributions.row_budgets(total, state.weight.shape[0])
+
+    def _share(self, density: float | Tensor, step: Tensor) -> Tensor:
+        density = tf.convert_to_tensor(density, tf.float64)
+        if isinstance(self.density, schedules.Constant):
+            return density
         now, final = tf.cast(self.density(step), tf.float64), self.density.final
         # Every weight goes its own way to its own final density, in step with the schedule: what
         # it has off its mask is its part of what all have off theirs on the way down, and what is
@@ -273,11 +287,7 @@ class Algorithm(schedules.Serializable):
         falling = 1.0 - (1.0 - density) * (1.0 - now) / (1.0 - final) if final < 1.0 else rising
         share = tf.where(now < final, rising, falling)
         # To the last bit, also where XLA divides by multiplying: halves are rounded to even.
-        share = tf.where(tf.equal(now, final), tf.constant(density, tf.float64), share)
-        total = distributions.budget(size, share)
-        if state.weight.shape.rank == 1:
-            return total
-        return distributions.row_budgets(total, state.weight.shape[0])
+        return tf.where(tf.equal(now, final), density, share)
 
     def _each(
         self,
@@ -297,11 +307,11 @@ class Algorithm(schedules.Serializable):
             for state, by_row in zip(states, in_rows, strict=True)
         ]
         if self.distribution == "global":
-            joined = fn(WeightState.join(flat), shares[0], step, masks.fold_seed(self.seed, step))
+            joined = fn(WeightState.join(flat), shares[0], step, self.seed_of(step))
             parts = tf.split(joined, [math.prod(shape) for shape in shapes])
         else:
             parts = [
-                fn(state, share, step, masks.fold_seed(self.seed, step, place))
+                fn(state, share, step, self.seed_of(step, place))
                 for place, state, share in zip(
                     range(len(flat)) if places is None else places, flat, shares, strict=True
                 )

@@ -139,7 +139,7 @@ class DynamicSparse(Algorithm):
         del in_rows
         return self.ratio(step)
 
-    def _budget(self, state: WeightState, density: float, step: Tensor) -> Tensor:
+    def _budget(self, state: WeightState, density: float | Tensor, step: Tensor) -> Tensor:
         if state.mask is None or not isinstance(self.density, schedules.Constant):
             return super()._budget(state, density, step)
         # What is active now: a model that came with masks of its own keeps its budget.

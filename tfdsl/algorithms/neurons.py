@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfdsl import checks, masks, schedules
+from tfdsl.seeds import Seed
 
 Tensor: TypeAlias = tf.Tensor
 
@@ -72,6 +73,11 @@ class NeuronPruning(schedules.Serializable):
         checks.choice("importance", importance, IMPORTANCES)
         self.importance = importance
         self.seed = checks.seed(seed)
+        self._seed = Seed(seed)
+
+    def seed_of(self, step: Tensor, *places: int) -> Tensor:
+        """Returns the seed of a step (int64 scalar) and a layer's places, a uint32 scalar."""
+        return self._seed.fold(step, *places)
 
     def n_kept(self, n: int) -> int:
         """Returns how many of a layer's `n` neurons stay."""

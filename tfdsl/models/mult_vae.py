@@ -10,6 +10,7 @@ from tfdsl import checks
 from tfdsl.layers import SparseDense
 from tfdsl.models import philox
 from tfdsl.models.sampled import SampledModel
+from tfdsl.seeds import Seed
 
 
 @keras.saving.register_keras_serializable(package="tfdsl")
@@ -83,6 +84,7 @@ class MultVAE(SampledModel):
         self.anneal_steps = checks.count("anneal_steps", anneal_steps)
         self.sparse_bias = sparse_bias = checks.flag("sparse_bias", sparse_bias)
         self.seed = seed = checks.seed(seed)
+        self._seed = Seed(seed)
 
         def dense(units: int, place: int, name: str, activation: str | None = None) -> SparseDense:
             return SparseDense(
@@ -121,12 +123,12 @@ class MultVAE(SampledModel):
         x = inputs / ops.maximum(ops.norm(inputs, axis=-1, keepdims=True), 1e-12)
         if training:
             self.batches.assign_add(1)
-            x = philox.drop(x, self.dropout, philox.fold(self.seed, 0, self.batches))
+            x = philox.drop(x, self.dropout, philox.fold(self._seed, 0, self.batches))
         x = self.encoder_latent(self.encoder_hidden(x))
         mean, log_variance = x[:, : self.latent], x[:, self.latent :]
         if training:
             self._add_divergence(mean, log_variance)
-            noise = philox.normal(mean, philox.fold(self.seed, 1, self.batches))
+            noise = philox.normal(mean, philox.fold(self._seed, 1, self.batches))
             mean = mean + ops.cast(noise, mean.dtype) * ops.exp(0.5 * log_variance)
         return self.decoder_hidden(mean)
 

@@ -13,6 +13,7 @@ from tfdsl.layers import SparseEmbedding
 from tfdsl.layers.packed_table import PackedTable
 from tfdsl.models import philox
 from tfdsl.models.ranking import RankingModel, check_ids, check_pairs
+from tfdsl.seeds import Seed
 
 PARTS = ("gmf", "mlp")
 
@@ -73,6 +74,7 @@ class NeuMF(RankingModel):
         self.sparse = checks.choices("sparse", sparse, PARTS)
         self.storage, self.density, self.candidates = storage, density, candidates
         self.seed = checks.seed(seed)
+        self._seed = Seed(seed)
         self.batches = self.add_weight(
             shape=(), initializer="zeros", dtype="int64", trainable=False, name="batches"
         )
@@ -131,7 +133,7 @@ class NeuMF(RankingModel):
             self.add_loss(self.regularization / 2 * squares)
         for place, layer in enumerate(self.network):
             if training and self.dropout:
-                x = philox.drop(x, self.dropout, philox.fold(self.seed, place, self.batches))
+                x = philox.drop(x, self.dropout, philox.fold(self._seed, place, self.batches))
             x = layer(x)
         x = ops.concatenate([factors[0] * factors[1], x], axis=-1)
         return self.head(x)[..., 0]

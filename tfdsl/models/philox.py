@@ -10,19 +10,24 @@ from typing import Any
 import tensorflow as tf
 from keras import ops
 
-from tfdsl import masks
+from tfdsl.seeds import Seed
 
 _PLACES = 1024  # more than a model has
 
 
-def fold(seed: int, place: int, step: Any) -> tf.Tensor:
+def fold(seed: Seed, place: int, step: Any) -> tf.Tensor:
     """Returns what `drop` and `normal` draw from, int32 (2,): other for every place and step.
 
     And for every replica of a strategy, the first of which draws as one device does.
+
+    Args:
+        seed: the model's.
+        place: which of the model's draws.
+        step: integer scalar.
     """
     context = tf.distribute.get_replica_context()
     replica = 0 if context is None else context.replica_id_in_sync_group
-    key = tf.bitcast(masks.fold_seed(seed, place + _PLACES * replica), tf.int32)
+    key = tf.bitcast(seed.fold(place + _PLACES * replica), tf.int32)
     return tf.stack([key, tf.cast(step, tf.int32)])
 
 
