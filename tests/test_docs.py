@@ -93,6 +93,12 @@ def _quality(table, metric, algorithms, densities):
             ("spectral", "gradual", "tfmot", "dsl", "narrow"),
             (0.8, 0.5, 0.3, 0.2, 0.1, 0.05),
         ),
+        (
+            "multvae-citeulike",
+            "ndcg@20",
+            ("spectral", "gradual", "oneshot", "dsl", "narrow"),
+            (0.8, 0.5, 0.3, 0.2, 0.1, 0.05),
+        ),
     ],
 )
 def test_the_page_on_spectral_masks_shows_the_tables_of_results(
