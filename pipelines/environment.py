@@ -1,11 +1,13 @@
 """What a result was made with: versions, commit, machine."""
 
+import contextlib
 import importlib.metadata
 import os
 import pathlib
 import platform
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -31,6 +33,40 @@ def prepare() -> None:
     given = os.environ.get("XLA_FLAGS", "")
     flags = [f"{name}={value}" for name, value in _XLA_FLAGS.items() if name not in given]
     os.environ["XLA_FLAGS"] = " ".join([given, *flags]).strip()
+
+
+@contextlib.contextmanager
+def shared_programs() -> Iterator[None]:
+    """Lets processes begun inside have from each other what XLA has compiled for a GPU.
+
+    Runs that differ in their seed alone are one program, and with most algorithms those of other
+    densities too; for a small model compiling takes as long as training. Programs are kept until
+    the end, in the folder for temporary files; in XLA's own persistent cache where TF_XLA_FLAGS
+    names one. On a CPU TensorFlow doubts of each program whether it is this processor's.
+    """
+    given = os.environ.get("TF_XLA_FLAGS", "")
+    if not gpus() or "tf_xla_persistent_cache_directory" in given:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="tfdsl-programs-") as folder:
+        flags = f"{given} --tf_xla_persistent_cache_directory={folder}".strip()
+        # At lower levels it is an error that a program is not written as text.
+        with _environ({"TF_XLA_FLAGS": flags, "TF_CPP_MIN_LOG_LEVEL": "3"}):
+            yield
+
+
+@contextlib.contextmanager
+def _environ(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def gpus() -> list[Any]:

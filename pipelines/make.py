@@ -1,5 +1,6 @@
 """One table: what is missing of its runs, then the table itself."""
 
+import contextlib
 import dataclasses
 import pathlib
 import re
@@ -72,19 +73,21 @@ def make_table(
     runs = finished.runs
     chosen = table.grid(options)
     missing = [config for config in chosen if run and finished.result(config) is None]
-    made = run_grid(missing, runs, data_dir, jobs, note)
-    of = {config.key: result for config, result in zip(missing, made, strict=True)}
-    if run and costs and table.kind == "density":
-        first = table.grid(dataclasses.replace(options, seeds=options.seeds[:1]))
-        here = [
-            config
-            for config in first
-            if config.algorithm not in BASELINES
-            and "missing" not in of.get(config.key, {})
-            and finished.costs(config) is None
-        ]
-        # One after the other where all share the processor's cores with what is measured.
-        measure_grid(here, runs, data_dir, jobs if environment.gpus() else 1)
+    # One that runs in this process has names of its own for all that it compiles.
+    with environment.shared_programs() if jobs > 1 else contextlib.nullcontext():
+        made = run_grid(missing, runs, data_dir, jobs, note)
+        of = {config.key: result for config, result in zip(missing, made, strict=True)}
+        if run and costs and table.kind == "density":
+            first = table.grid(dataclasses.replace(options, seeds=options.seeds[:1]))
+            here = [
+                config
+                for config in first
+                if config.algorithm not in BASELINES
+                and "missing" not in of.get(config.key, {})
+                and finished.costs(config) is None
+            ]
+            # One after the other where all share the processor's cores with what is measured.
+            measure_grid(here, runs, data_dir, jobs if environment.gpus() else 1)
     # What was made before stays in the table when only some rows or seeds are asked for.
     seeds = tuple(sorted({*options.seeds, *finished.seeds, *_seeds_in(runs)}))
     whole = table.grid(dataclasses.replace(options, algorithms=None, seeds=seeds))
