@@ -36,7 +36,7 @@ from tfdsl.algorithms import spectral
 from tfdsl.report import sparse_optimizer_of
 
 _TURNS = 5
-_UPDATES = 4  # that the masks have in a turn, or would have
+_UPDATES = 2  # that the masks have in a turn, or would have
 _turn: Any = contextlib.nullcontext()  # of this process among those that measure
 
 
