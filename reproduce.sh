@@ -17,8 +17,9 @@ Usage: ./reproduce.sh [COMMAND]
                          spectral-gowalla, spectral-yelp2018, neumf-ml1m, neumf-citeulike,
                          parts-multvae-ml1m, parts-multvae-citeulike, parts-lightgcn-gowalla,
                          parts-neumf-ml1m, parts-spectral-multvae-ml1m, parts-spectral-gowalla,
-                         parts-spectral-yelp2018, moves-multvae-ml1m, users-gowalla, users-yelp2018,
-                         amgp-criteo-like, amgp-ml100k, amgp-criteo
+                         parts-spectral-yelp2018, moves-multvae-ml1m, rows-multvae-ml1m,
+                         rows-multvae-citeulike, users-gowalla, users-yelp2018, amgp-criteo-like,
+                         amgp-ml100k, amgp-criteo
   table NAME [flags]     make one table; finished runs are kept, interrupted ones go on
   all [flags]            make what is missing of every table that has the budget, and the report
   report [--out=FOLDER]  all tables on one page, README.md, and in one file, report.html

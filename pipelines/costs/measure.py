@@ -35,7 +35,7 @@ from pipelines.tasks import TASKS
 from tfdsl.algorithms import spectral
 from tfdsl.report import sparse_optimizer_of
 
-_TURNS = 5
+_TURNS = 3
 _UPDATES = 2  # that the masks have in a turn, or would have
 _turn: Any = contextlib.nullcontext()  # of this process among those that measure
 

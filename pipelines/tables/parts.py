@@ -10,6 +10,7 @@ from pipelines.tables.base import OWN, Cases, Options, Table
 DENSITY = 0.2
 _DENSITIES = (DENSITY, 0.5, 0.1, 0.05)  # of users' shares
 _MOVED = (DENSITY, 0.8, 0.5, 0.05)  # of how much masks move
+_ROWS = (DENSITY, 0.05)  # of budgets of rows
 _STAY = {"init": "spectral", "granularity": "row"}  # first masks, for "static"
 _NOTES = "Every row but the first has the first one's configuration but for what it names."
 
@@ -124,6 +125,23 @@ def _of_moves(interval: int) -> Cases:
     ]
 
 
+def _of_rows(interval: int) -> Cases:
+    """Returns the rows of kernels whose items have a budget each, beside those that compete."""
+    del interval  # SpectralDSL's own
+    row: dict[str, Any] = {"granularity": "row"}
+    moves: list[dict[str, Any]] = [{}, {"candidates": 0}]
+    moves += [{"candidates": 0, "update_ratio": 0.1}, {"candidates": 0, "update_share": 0.2}]
+    settings = [{}, *(_settings(**row, **move) for move in moves)]  # its own first
+    stay = _settings(**row, init="spectral", first_values="rescale")
+    dsl = _settings(**row, first_values="rescale")
+    return [
+        *(("spectral", d, OWN["spectral"] | own) for d in _ROWS for own in settings),
+        *(("static", d, stay) for d in _ROWS),
+        *(("dsl", d, dsl) for d in _ROWS),
+        ("dense", 1.0),
+    ]
+
+
 def _table(name: str, title: str, of: Table, rows: Callable[[int], Cases], seeds: int = 3) -> Table:
     def grid(options: Options) -> list[RunConfig]:
         options.only_clean("parts")
@@ -170,6 +188,10 @@ TABLES = (
         "How much SpectralDSL's masks move",
         _OF["multvae-ml1m"],
         _of_moves,
+    ),
+    *(
+        _table(f"rows-{name}", "Whether items have budgets of their own", _OF[name], _of_rows)
+        for name in ("multvae-ml1m", "multvae-citeulike")
     ),
     *(
         _table(f"users-{data}", "Users' share of the weights", of, _of_users, seeds=1)

@@ -8,7 +8,8 @@ PARTS = [name for name in TABLES if name.startswith("parts-")]
 BEYOND = ["spectral-gowalla", "spectral-yelp2018"]
 USERS = ["users-gowalla", "users-yelp2018"]
 MOVES = "moves-multvae-ml1m"
-OTHERS = (*NEURONS, *PARTS, *BEYOND, *USERS, MOVES, "multvae-synthetic")
+ROWS = ["rows-multvae-ml1m", "rows-multvae-citeulike"]
+OTHERS = (*NEURONS, *PARTS, *BEYOND, *USERS, MOVES, *ROWS, "multvae-synthetic")
 REAL = [name for name in TABLES if name not in OTHERS]
 
 
@@ -95,7 +96,19 @@ def test_how_much_masks_move_stands_at_every_density():
     assert grid[0].algorithm_settings == {}  # its own
 
 
-@pytest.mark.parametrize("name", [*PARTS, *BEYOND, *USERS, MOVES])
+@pytest.mark.parametrize("name", ROWS)
+def test_budgets_of_rows_stand_beside_entries_that_all_compete(name):
+    *grid, dense = TABLES[name].grid(Options())
+    assert dense.algorithm == "dense"
+    for density in (0.2, 0.05):
+        first, *others = (config for config in grid if config.density == density)
+        assert first in TABLES[name.removeprefix("rows-")].grid(Options())  # its own run
+        assert first.algorithm == "spectral" and first.algorithm_settings == {}
+        assert all(config.algorithm_settings["granularity"] == "row" for config in others)
+        assert {config.algorithm for config in others} == {"spectral", "static", "dsl"}
+
+
+@pytest.mark.parametrize("name", [*PARTS, *BEYOND, *USERS, MOVES, *ROWS])
 def test_some_are_of_the_clean_protocol(name):
     with pytest.raises(ValueError, match="the protocol clean alone; received 'published'"):
         TABLES[name].grid(Options(protocol="published"))
