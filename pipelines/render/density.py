@@ -18,7 +18,13 @@ PICTURE = "table.png"
 def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
     """Returns the table: a row a configuration, mean (and spread) over its seeds."""
     made = [result for result in results if "missing" not in result]
-    head = ["algorithm", "density", "actual", *table.metrics, "best epoch", "parameters", "s"]
+    validated = not any("test_selection" in result["config"]["quirks"] for result in results)
+    columns = [("test", metric) for metric in table.metrics]
+    head = ["algorithm", "density", "actual", *table.metrics]
+    if validated:
+        columns.append(("validation", table.metrics[0]))
+        head.append(f"validation {table.metrics[0]}")
+    head += ["best epoch", "parameters", "s"]
     page = Sheet(table.title, head, picture=PICTURE if made else None)
     for runs in figures.group(results):
         config = runs[0]["config"]
@@ -26,9 +32,7 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
         if "missing" not in runs[0]:
             report = runs[0]["report"]
             cells.append(f"{report['density']:.3f}")
-            cells += [
-                figures.spread([run["test"][metric] for run in runs]) for metric in table.metrics
-            ]
+            cells += [figures.spread([run[part][name] for run in runs]) for part, name in columns]
             cells.append(" / ".join(str(run["best_epoch"]) for run in runs))
             cells.append(f"{report['parameters']:,}")
             cells.append(figures.spread([run["seconds"] for run in runs], digits=0))

@@ -22,7 +22,8 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
     """
     made = [result for result in results if "missing" not in result]
     first = table.metrics[0]
-    head = ["changed", "seeds", *table.metrics, "+/-", "density", "explored", "last overlap"]
+    head = ["changed", "seeds", *table.metrics, "+/-", f"validation {first}"]
+    head += ["density", "explored", "last overlap"]
     page = Sheet(table.title, head, picture=PICTURE if made else None)
     if not made:
         page.notes = f"{results[0]['missing']}."
@@ -37,6 +38,7 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
         of_base = [base.get(run["config"]["seed"], run) for run in runs]
         both = [[run["test"][first] for run in of] for of in (runs, of_base)]
         cells.append("" if runs is first_row else f"{np.mean(np.subtract(*both)):+.4f}")
+        cells.append(figures.spread([run["validation"][first] for run in runs]))
         cells.append(f"{np.mean([run['report']['density'] for run in runs]):.3f}")
         cells += [_last(runs, name) for name in ("exploration", "overlap")]
         page.add(cells, runs)

@@ -103,6 +103,7 @@ def _results(table: Table, path: pathlib.Path) -> list[dict[str, Any]]:
             if "missing" not in run:
                 _ = [run[name] for name in ("config", "environment", "seconds", "steps")]
                 _ = [run["test"][metric] for metric in table.metrics]
+                _ = run["validation"][table.metrics[0]]
     except (ValueError, TypeError, KeyError, RecursionError):
         results = []
     if not results:

@@ -27,6 +27,7 @@ def made(config, metric=0.1, **more):
         "steps": 8,
         "best_epoch": 40,
         "test": dict.fromkeys(TABLE.metrics, metric),
+        "validation": dict.fromkeys(TABLE.metrics, metric),
         "report": {"density": config.density, "parameters": 5, "bytes": 6, "flops": 7}
         | {"training_flops": 8},
         "masks": [],

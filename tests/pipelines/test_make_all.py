@@ -19,8 +19,8 @@ def nothing_is_known(tmp_path, monkeypatch):
 def finish(out, table, config, seconds):
     """Leaves a finished run as a table's command would, in its folder and in table.json."""
     metrics = dict.fromkeys(table.metrics, 0.1)
-    made = {"config": config.to_dict(), "seconds": seconds, "steps": 8, "test": metrics}
-    run = result() | made
+    made = {"config": config.to_dict(), "seconds": seconds, "steps": 8}
+    run = result() | made | {"test": metrics, "validation": metrics}
     folder = folder_of(table.name, Options(protocol=table.protocol, quirks=table.quirks), out)
     files.write_record(folder / "runs" / config.key / "result.json", run)
     files.write_lines(folder / "table.json", [run])

@@ -20,6 +20,7 @@ def test_a_table_says_on_what_the_epoch_was_chosen(protocol, quirks, text):
         | {
             "config": config.to_dict(),
             "test": dict.fromkeys(table.metrics, 0.1),
+            "validation": dict.fromkeys(table.metrics, 0.3),
             "report": {"density": 0.5, "parameters": 7},
             "best_epoch": 3,
             "seconds": 1.0,
@@ -27,4 +28,10 @@ def test_a_table_says_on_what_the_epoch_was_chosen(protocol, quirks, text):
         }
         for config in table.grid(Options(protocol=protocol, quirks=quirks))
     ]
-    assert text in density.sheet(table, results).markdown()
+    sheet = density.sheet(table, results)
+    assert text in sheet.markdown()
+    name = f"validation {table.metrics[0]}"
+    if "test_selection" in quirks:  # theirs is the test part itself
+        assert name not in sheet.head
+    else:
+        assert {cells[sheet.head.index(name)] for cells in sheet.rows} == {"0.3000"}

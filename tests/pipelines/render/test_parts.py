@@ -16,6 +16,7 @@ def results(options, score):
             | {
                 "config": config.to_dict(),
                 "test": dict.fromkeys(TABLE.metrics, score(config)),
+                "validation": dict.fromkeys(TABLE.metrics, 0.3 + 0.1 * config.seed),
                 "report": {"density": config.density, "parameters": 7},
                 "masks": masks,
                 "steps": 10,
@@ -32,10 +33,10 @@ def test_a_row_names_what_is_changed_and_what_it_makes_of_it(tmp_path):
     made = results(Options(seeds=(0, 1)), score)
     lines = parts.sheet(TABLE, made).markdown().splitlines()
     assert lines[4].startswith(
-        "| dsl, as it is | 2 | 0.1500 ± 0.0707 | 0.1500 ± 0.0707 |  | 0.200 |"
+        "| dsl, as it is | 2 | 0.1500 ± 0.0707 | 0.1500 ± 0.0707 |  | 0.3500 ± 0.0707 | 0.200 |"
     )
     assert lines[5].startswith("| grow = random | 2 | 0.1600 ± 0.0707 |")
-    assert lines[5].endswith("| +0.0100 | 0.200 | 0.900 | 0.750 |")
+    assert lines[5].endswith("| +0.0100 | 0.3500 ± 0.0707 | 0.200 | 0.900 | 0.750 |")
     assert any(line.startswith("| optimizer_state = mask | 2 |") for line in lines)
     assert any(line.startswith("| update_interval = 200 | 2 |") for line in lines)
     assert any(line.startswith("| dense | 2 |") and line.endswith("|  |  |") for line in lines)

@@ -25,7 +25,7 @@ def made(config):
     return result() | {
         "config": config.to_dict(),
         "test": dict.fromkeys(metrics, quality),
-        "validation": {},
+        "validation": dict.fromkeys(metrics, quality),
         "report": {"density": config.density, "parameters": 7},
         **{"best_epoch": 3, "seconds": 1.0, "steps": 10, "masks": masks},
     }
