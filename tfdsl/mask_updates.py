@@ -135,10 +135,11 @@ class MaskUpdates:
             )
             densities = [tf.constant(sparse.density, tf.float64) for sparse in self._masked]
             new = self._initial_masks(first, step, densities, priors, budgets=budgets)
-            for sparse, mask in zip(self._masked, new, strict=True):
+            first_values = self._algorithm.first_values
+            for sparse, mask, scores in zip(self._masked, new, priors, strict=True):
                 sparse.set_mask(mask)
-                if self._algorithm.first_values == "rescale" and not is_table(sparse.weight):
-                    sparse.rescale()
+                if first_values != "keep" and not is_table(sparse.weight):
+                    sparse.rescale(scores if first_values == "scores" else None)
         for packed in self._packed:
             packed.make_mask(self._prior(packed), step, self._row_budgets(packed))
 

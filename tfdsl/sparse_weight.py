@@ -141,9 +141,12 @@ class SparseWeight:
         self.weight.assign(_where(mask, self.weight))
         self.mask_averages()
 
-    def rescale(self) -> None:
-        """Makes first values as much larger as their mask leaves fewer."""
-        self.weight.assign(rows.rescaled(self.weight.value, self.mask.value, self.in_rows))
+    def rescale(self, scores: Tensor | None = None) -> None:
+        """Makes first values as much larger as their mask leaves fewer; or of scores as large."""
+        values = rows.rescaled(self.weight.value, self.mask.value, self.in_rows)
+        if scores is not None:
+            values = rows.of_scores(values, _where(self.mask, scores), self.in_rows)
+        self.weight.assign(values)
 
     def mask_averages(self) -> None:
         """Sets the moving average to zero off the mask."""
@@ -151,5 +154,5 @@ class SparseWeight:
             average.assign(_where(self.mask, average))
 
 
-def _where(mask: Any, variable: keras.Variable) -> Tensor:
+def _where(mask: Any, variable: Any) -> Tensor:
     return ops.where(mask, variable, ops.zeros_like(variable))

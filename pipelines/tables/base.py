@@ -9,7 +9,7 @@ from pipelines.config import RunConfig
 from tfdsl import checks
 
 BUDGETS = ("short", "long", "full")
-_DENSITIES = (0.8, 0.5, 0.3, 0.2, 0.1, 0.05)
+DENSITIES = (0.8, 0.5, 0.3, 0.2, 0.1, 0.05)
 # What the papers compare, and a dense model of equal size; "spectral" is what we have beyond them.
 PUBLISHED = ("dsl", "rigl", "set", "static", "gradual", "oneshot", "narrow")
 METHODS = ("spectral", *PUBLISHED)
@@ -18,7 +18,7 @@ Cases: TypeAlias = list[tuple[Any, ...]]
 OWN: dict[str, dict[str, Any]] = {"spectral": {"update_interval": None}}
 
 
-def cases(methods: Sequence[str], densities: Sequence[float] = _DENSITIES) -> Cases:
+def cases(methods: Sequence[str], densities: Sequence[float] = DENSITIES) -> Cases:
     """Returns the rows of a table of densities: dense, then all methods at each density."""
     rows = [(method, density) for density in densities for method in methods]
     return [("dense", 1.0), *((method, d, OWN.get(method, {})) for method, d in rows)]

@@ -5,10 +5,10 @@ from typing import Any
 
 from pipelines.config import RunConfig
 from pipelines.tables import light_gcn, mult_vae, neu_mf
-from pipelines.tables.base import OWN, Cases, Options, Table
+from pipelines.tables.base import DENSITIES, OWN, Cases, Options, Table
 
 DENSITY = 0.2
-_DENSITIES = (DENSITY, 0.5, 0.1, 0.05)  # of users' shares
+_OF_USERS = (DENSITY, 0.5, 0.1, 0.05)  # of users' shares
 _MOVED = (DENSITY, 0.8, 0.5, 0.05)  # of how much masks move
 _ROWS = (DENSITY, 0.05)  # of budgets of rows
 _STAY = {"init": "spectral", "granularity": "row"}  # first masks, for "static"
@@ -95,16 +95,16 @@ def _of_users(interval: int) -> Cases:
     shares: list[dict[str, Any]] = [{}, *({"users": share} for share in (0.6, 0.8, 0.9, 0.95))]
     seldom = {"update_interval": 12 * interval}
     moved: list[tuple[float, dict[str, Any]]] = [
-        *((density, _settings(users=0.9) | seldom) for density in _DENSITIES),
-        *((density, _settings(users=0.8) | seldom) for density in _DENSITIES),
+        *((density, _settings(users=0.9) | seldom) for density in _OF_USERS),
+        *((density, _settings(users=0.8) | seldom) for density in _OF_USERS),
         *((DENSITY, _settings(users=s, update_ratio=0.1) | seldom) for s in (0.8, 0.9)),
-        *((density, _settings(users=0.9)) for density in _DENSITIES),
+        *((density, _settings(users=0.9)) for density in _OF_USERS),
         *((DENSITY, _settings(users=share)) for share in (0.8, 0.95)),
     ]
     return [
         *(
             ("static", density, _settings(**_STAY, **share))
-            for density in _DENSITIES
+            for density in _OF_USERS
             for share in shares
         ),
         *(("spectral", density, own) for density, own in moved),
@@ -138,6 +138,16 @@ def _of_rows(interval: int) -> Cases:
         *(("spectral", d, OWN["spectral"] | own) for d in _ROWS for own in settings),
         *(("static", d, stay) for d in _ROWS),
         *(("dsl", d, dsl) for d in _ROWS),
+        ("dense", 1.0),
+    ]
+
+
+def _of_values(interval: int) -> Cases:
+    """Returns the rows of kernels that begin with the scores of their masks, by density."""
+    del interval  # SpectralDSL's own
+    settings = [{}, _settings(first_values="scores"), _settings(first_values="keep")]
+    return [
+        *(("spectral", d, OWN["spectral"] | own) for d in DENSITIES for own in settings),
         ("dense", 1.0),
     ]
 
@@ -191,6 +201,10 @@ TABLES = (
     ),
     *(
         _table(f"rows-{name}", "Whether items have budgets of their own", _OF[name], _of_rows)
+        for name in ("multvae-ml1m", "multvae-citeulike")
+    ),
+    *(
+        _table(f"values-{name}", "First values of kernels", _OF[name], _of_values)
         for name in ("multvae-ml1m", "multvae-citeulike")
     ),
     *(

@@ -249,7 +249,7 @@ def test_an_unknown_table_is_refused_with_the_known_ones(tmp_path):
 def test_every_tables_grid_has_distinct_runs(name, protocol):
     table: Table = TABLES[name]
     options = Options(protocol=protocol, seeds=(0, 1))
-    clean_alone = ("amgp", "parts", "spectral", "users", "moves", "rows")
+    clean_alone = ("amgp", "parts", "spectral", "users", "moves", "rows", "values")
     if name.startswith(clean_alone) and protocol == "published":
         with pytest.raises(
             ValueError, match=r"no published code for dlrm|the protocol clean alone"

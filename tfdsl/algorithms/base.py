@@ -15,7 +15,7 @@ Tensor: TypeAlias = tf.Tensor
 
 INITS = ("exact", "bernoulli", "magnitude")
 GRANULARITIES = ("entry", "row", "embedding_row")
-FIRST_VALUES = ("keep", "rescale")
+FIRST_VALUES = ("keep", "rescale", "scores")
 OPTIMIZER_STATES = ("keep", "mask", "reset")
 
 _GroupFn = Callable[[WeightState, Any, Tensor, Tensor], Tensor]
@@ -49,8 +49,10 @@ class Algorithm(schedules.Serializable):
             multiplied by sqrt(size / active), of each row where rows have budgets, so that sums
             over the weight are as large as if it were dense: see Evci et al., 2022, "Gradient Flow
             in Sparse Neural Networks and How Lottery Tickets Win", AAAI, arXiv 2010.03533; tables
-            of embedding layers, whose rows are looked up and not added up, keep theirs). For
-            weights that are as their initializer drew them, not for those of a trained model.
+            of embedding layers, whose rows are looked up and not added up, keep theirs), "scores"
+            (of kernels that `init` has scores of, these, as large in all, or in each row, as
+            "rescale" makes what was drawn; of others as "rescale"). For weights that are as their
+            initializer drew them, not for those of a trained model.
         optimizer_state: what becomes of the inner optimizer's moments: "keep" (the optimizer
             sees dense gradients, so that grown weights start with warm moments), "mask" (it sees
             the gradients of active weights only and the moments of inactive ones are at their
@@ -85,6 +87,11 @@ class Algorithm(schedules.Serializable):
         if isinstance(init, type) or not isinstance(init, initial.InitialScores):
             checks.choice("init", init, INITS)
         checks.choice("granularity", granularity, GRANULARITIES)
+        if first_values == "scores" and isinstance(init, str):
+            raise ValueError(
+                "first_values='scores' takes the scores of an `init` that has some, such as "
+                f"tfdsl.Spectral(interactions); received init={init!r}."
+            )
         if distribution == "global" and (granularity != "entry" or not isinstance(init, str)):
             raise ValueError(
                 f"distribution='global' lets all entries of all weights compete, so it goes with "

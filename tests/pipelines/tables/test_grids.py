@@ -9,7 +9,8 @@ BEYOND = ["spectral-gowalla", "spectral-yelp2018"]
 USERS = ["users-gowalla", "users-yelp2018"]
 MOVES = "moves-multvae-ml1m"
 ROWS = ["rows-multvae-ml1m", "rows-multvae-citeulike"]
-OTHERS = (*NEURONS, *PARTS, *BEYOND, *USERS, MOVES, *ROWS, "multvae-synthetic")
+VALUES = ["values-multvae-ml1m", "values-multvae-citeulike"]
+OTHERS = (*NEURONS, *PARTS, *BEYOND, *USERS, MOVES, *ROWS, *VALUES, "multvae-synthetic")
 REAL = [name for name in TABLES if name not in OTHERS]
 
 
@@ -108,7 +109,20 @@ def test_budgets_of_rows_stand_beside_entries_that_all_compete(name):
         assert {config.algorithm for config in others} == {"spectral", "static", "dsl"}
 
 
-@pytest.mark.parametrize("name", [*PARTS, *BEYOND, *USERS, MOVES, *ROWS])
+@pytest.mark.parametrize("name", VALUES)
+def test_first_values_stand_at_every_density(name):
+    *grid, dense = TABLES[name].grid(Options())
+    assert dense.algorithm == "dense"
+    found = {}
+    for config in grid:
+        found.setdefault(config.density, []).append(config.algorithm_settings)
+    each = [{}, {"first_values": "scores"}, {"first_values": "keep"}]
+    assert found == dict.fromkeys((0.8, 0.5, 0.3, 0.2, 0.1, 0.05), each)
+    own = TABLES[name.removeprefix("values-")].grid(Options())
+    assert all(config in own for config in grid if not config.algorithm_settings)
+
+
+@pytest.mark.parametrize("name", [*PARTS, *BEYOND, *USERS, MOVES, *ROWS, *VALUES])
 def test_some_are_of_the_clean_protocol(name):
     with pytest.raises(ValueError, match="the protocol clean alone; received 'published'"):
         TABLES[name].grid(Options(protocol="published"))

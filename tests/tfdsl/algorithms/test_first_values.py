@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy import sparse
 
 import tfdsl
@@ -68,6 +69,57 @@ def test_spectral_dsl_makes_kernels_larger_by_default():
     init = initial.Spectral(sparse.csr_array(np.eye(40, dtype="float32")))
     before, after, mask = made(tfdsl.SpectralDSL(0.1, total_steps=100, init=init), 40, 40)
     np.testing.assert_allclose(after, before * mask * np.sqrt(10), rtol=1e-6)
+
+
+def spectral(n_items=40):
+    matrix = sparse.random_array((60, n_items), density=0.2, format="csr", rng=0)
+    return initial.Spectral(matrix.astype("float32"))
+
+
+@pytest.mark.parametrize("by_row", [True, False])
+def test_scores_are_as_large_as_what_was_drawn(by_row):
+    random = np.random.default_rng(0)
+    mask = random.random((8, 5)) < 0.6
+    weight = np.float32(random.normal(size=(8, 5)) * mask)
+    scores = np.float32(random.normal(size=(8, 5)) * mask)
+    found = rows.of_scores(tf.constant(weight), tf.constant(scores), by_row).numpy()
+    assert ((found != 0) == mask).all()
+    axis = 1 if by_row else None
+    size = np.square(weight).sum(axis, keepdims=True) / np.square(scores).sum(axis, keepdims=True)
+    np.testing.assert_allclose(found, scores * np.sqrt(size), rtol=1e-5)
+
+
+def test_what_has_no_score_keeps_what_was_drawn():
+    weight = np.float32([[3, 4, 1], [2, 0, 0], [0, 0, 0]])
+    scores = np.float32([[1, 1, 0], [0, 0, 0], [0, 0, 0]])
+    found = rows.of_scores(tf.constant(weight), tf.constant(scores), True)
+    np.testing.assert_allclose(found, [[13**0.5, 13**0.5, 1], [2, 0, 0], [0, 0, 0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("granularity", ["entry", "row"])
+@pytest.mark.parametrize("shape", [(40, 30), (30, 40)])  # a first and a last layer of 40 items
+def test_first_values_are_scores_where_there_are_some(granularity, shape):
+    init = spectral()
+    given = {"init": init, "granularity": granularity}
+    _, rescaled, _ = made(StaticSparse(0.2, first_values="rescale", **given), *shape)
+    _, after, mask = made(StaticSparse(0.2, first_values="scores", **given), *shape)
+    axis = None if granularity == "entry" else shape.index(30)  # of an item
+    scores = mask * init.scores("kernel", shape)
+    expected = np.square(rescaled).sum(axis, keepdims=True)
+    np.testing.assert_allclose(np.square(after).sum(axis, keepdims=True), expected, rtol=1e-5)
+    scale = np.sqrt(expected / np.square(scores).sum(axis, keepdims=True))
+    np.testing.assert_allclose(after, scores * scale, rtol=1e-5)
+
+
+def test_first_values_are_rescaled_where_there_are_no_scores():
+    before, after, mask = made(StaticSparse(0.1, init=spectral(7), first_values="scores"))
+    scale = np.sqrt(mask.size / np.count_nonzero(mask))
+    np.testing.assert_allclose(after, before * mask * scale, rtol=1e-6)
+
+
+def test_a_named_init_has_no_scores_to_begin_with():
+    with pytest.raises(ValueError, match=r"takes the scores of an `init` .* init='exact'"):
+        StaticSparse(0.1, first_values="scores")
 
 
 def test_they_stay_as_they_are_unless_asked():
