@@ -5,12 +5,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import tfdsl
+from pipelines import environment
 from pipelines.protocols import PublishedDSL
 from tfdsl import checks, distributions, schedules
 from tfdsl.algorithms import criteria
 from tfdsl.algorithms.base import FIRST_VALUES, GRANULARITIES, INITS
 from tfdsl.csr import CSRMatrix
-from tfdsl.initial import ROTATIONS
+from tfdsl.factors import ROTATIONS
 from tfdsl.layers.sparse_embedding import STORAGES
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def _given(config: "RunConfig", training: Training, **own: Any) -> dict[str, Any
     if given.get("init") == "spectral":
         if "users" in own:
             own["users"] = own["users"] or None
-        given["init"] = tfdsl.Spectral(training.interactions, seed=config.seed, **own)
+        own |= {"seed": config.seed, "cache": environment.factors_folder()}
+        given["init"] = tfdsl.Spectral(training.interactions, **own)
     return given
 
 

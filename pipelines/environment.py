@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "scipy")
+_FACTORS = "TFDSL_FACTORS"
 _XLA_FLAGS = {
     # XLA's own list leaves out the two last: at every conditional the GPU waits for the host, and
     # a step of DSL has two.
@@ -53,6 +54,29 @@ def shared_programs() -> Iterator[None]:
         # At lower levels it is an error that a program is not written as text.
         with _environ({"TF_XLA_FLAGS": flags, "TF_CPP_MIN_LOG_LEVEL": "3"}):
             yield
+
+
+@contextlib.contextmanager
+def shared_factors() -> Iterator[None]:
+    """Lets runs inside, in this process and in others, have spectral factors from each other.
+
+    They are of the data, the seed and a width alone, and making them takes a small model as long
+    as it is trained. Kept until the end, in the folder for temporary files; in that of
+    TFDSL_FACTORS where it names one.
+    """
+    if factors_folder():
+        yield
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="tfdsl-factors-") as folder,
+        _environ({_FACTORS: folder}),
+    ):
+        yield
+
+
+def factors_folder() -> str | None:
+    """Returns the folder that runs share spectral factors in, if there is one."""
+    return os.environ.get(_FACTORS) or None
 
 
 @contextlib.contextmanager

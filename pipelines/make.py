@@ -74,7 +74,8 @@ def make_table(
     chosen = table.grid(options)
     missing = [config for config in chosen if run and finished.result(config) is None]
     # One that runs in this process has names of its own for all that it compiles.
-    with environment.shared_programs() if jobs > 1 else contextlib.nullcontext():
+    programs = environment.shared_programs() if jobs > 1 else contextlib.nullcontext()
+    with environment.shared_factors(), programs:
         made = run_grid(missing, runs, data_dir, jobs, note)
         of = {config.key: result for config, result in zip(missing, made, strict=True)}
         if run and costs and table.kind == "density":

@@ -12,12 +12,7 @@ import numpy as np
 
 from tfdsl import checks, distributions, schedules
 from tfdsl.csr import CSRMatrix, check_csr
-
-ROTATIONS = ("varimax", "none")
-_MOST_ROWS = 24_000  # that a rotation is found by: more change it little, and cost more
-_MOST_TURNS = 30
-
-Factors = tuple[np.ndarray, np.ndarray]
+from tfdsl.factors import ROTATIONS, Factors, factors, unit_rows
 
 
 @runtime_checkable
@@ -86,6 +81,8 @@ class Spectral(schedules.Serializable):
             many; None: users and items have as many. For granularity="row" and a constant density,
             and for models that make items of their users, as graph convolutions do.
         seed: of the randomised SVD.
+        cache: a folder in which factors are kept (by `joblib.Memory`) and found again, also by
+            other processes; no part of the configuration. None: each object makes its own.
 
     Raises:
         ValueError: an argument outside its range.
@@ -104,6 +101,7 @@ class Spectral(schedules.Serializable):
         rotation: str = "varimax",
         users: float | None = None,
         seed: int = 0,
+        cache: str | None = None,
     ) -> None:
         if interactions is not None:
             check_csr("interactions", interactions)
@@ -116,6 +114,7 @@ class Spectral(schedules.Serializable):
         self.rotation = checks.choice("rotation", rotation, ROTATIONS)
         self.users = None if users is None else checks.number("users", users, "(0, 1)")
         self.seed = checks.seed(seed)
+        self.cache = cache
         self._factors: dict[int, Factors] = {}
 
     def scores(self, path: str, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -132,7 +131,7 @@ class Spectral(schedules.Serializable):
             if of:
                 users, items = self.factors(width)
                 parts = {"nodes": (users, items), "users": (users,), "items": (items,)}[of]
-                table = _unit_rows(np.concatenate(parts))
+                table = unit_rows(np.concatenate(parts))
                 return table.T if turned else table
         return None
 
@@ -180,61 +179,11 @@ class Spectral(schedules.Serializable):
                 "new one, Spectral(interactions)."
             )
         if width not in self._factors:
-            left, right = _singular_vectors(self.interactions, width, self.seed)
-            both = np.concatenate([left, right])
-            if self.rotation == "varimax":
-                rows = _unit_rows(both)[:: math.ceil(len(both) / _MOST_ROWS)]
-                # In half the time of float64.
-                both = both @ varimax(rows.astype(np.float32))
-            both = both.astype(np.float32)
-            self._factors[width] = both[: len(left)], both[len(left) :]
+            given = self.interactions, width, self.rotation, self.seed
+            self._factors[width] = factors(*given, self.cache)
         return self._factors[width]
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments, but for the interactions."""
+        """Returns the constructor's arguments, but for the interactions and the cache."""
         names = ("rows", "rotation", "users", "seed")
         return {name: getattr(self, name) for name in names}
-
-
-def varimax(rows: np.ndarray) -> np.ndarray:
-    """Returns the rotation [width, width] of rows [n, width] that makes their entries uneven.
-
-    It maximises the sum over columns of the variance of squared entries, by a fixed point's
-    iteration: the rotation nearest to the criterion's gradient, again and again.
-    """
-    rotation, before = np.eye(rows.shape[1], dtype=rows.dtype), 0.0
-    for _ in range(_MOST_TURNS):
-        turned = rows @ rotation
-        gradient = rows.T @ (turned**3 - turned * (turned**2).mean(axis=0))
-        left, sizes, right = np.linalg.svd(gradient)
-        rotation, criterion = left @ right, float(sizes.sum())
-        if criterion < before * (1 + 1e-5):
-            break
-        before = criterion
-    return rotation
-
-
-def _singular_vectors(interactions: Any, width: int, seed: int) -> Factors:
-    """Returns the leading singular vectors of normalised interactions, filled up with zeros."""
-    try:
-        from scipy import sparse
-        from sklearn.utils.extmath import randomized_svd
-    except ImportError as error:
-        raise ImportError(
-            'Spectral needs scikit-learn: pip install "tfdsl[spectral]".', name=error.name
-        ) from error
-    shape = tuple(interactions.shape)
-    ones = np.ones(len(interactions.indices))
-    matrix = sparse.csr_array((ones, interactions.indices, interactions.indptr), shape)
-    by_user, by_item = (np.maximum(matrix.sum(axis=axis), 1) ** -0.5 for axis in (1, 0))
-    normalised = sparse.diags_array(by_user) @ matrix @ sparse.diags_array(by_item)
-    rank = min(width, *shape)
-    left, sizes, right = randomized_svd(normalised, rank, random_state=seed)
-    there = sizes > 1e-6  # of at most 1; vectors of none are noise
-    left, right = left * there, right * there[:, None]
-    missing = [(0, 0), (0, width - rank)]
-    return np.pad(left, missing), np.pad(right.T, missing)
-
-
-def _unit_rows(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -120,6 +120,14 @@ def test_updates_are_the_algorithms_own_where_no_interval_is_given():
         RunConfig("gowalla", "lightgcn", "dsl", 0.1, update_interval=None)
 
 
+def test_spectral_factors_are_kept_where_runs_share_them(monkeypatch):
+    config = RunConfig("gowalla", "lightgcn", "spectral", 0.1, update_interval=None)
+    monkeypatch.delenv("TFDSL_FACTORS", raising=False)
+    assert config.optimizer(1000, PAIRS).algorithm.init.cache is None
+    monkeypatch.setenv("TFDSL_FACTORS", "a folder")
+    assert config.optimizer(1000, PAIRS).algorithm.init.cache == "a folder"
+
+
 def test_candidates_can_be_all_and_first_masks_of_another_rotation_can_stay():
     given = {"granularity": "entry", "candidates": 0}
     config = RunConfig("gowalla", "lightgcn", "spectral", 0.1, algorithm_settings=given)

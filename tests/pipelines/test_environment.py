@@ -51,3 +51,23 @@ def test_compiled_programs_are_shared_on_a_gpu_and_where_nobody_else_says_how(
     monkeypatch.setenv("TF_XLA_FLAGS", flags)
     with environment.shared_programs():
         assert environment.os.environ["TF_XLA_FLAGS"] == flags
+
+
+def test_factors_are_shared_until_the_end_by_all_inside(monkeypatch):
+    monkeypatch.delenv("TFDSL_FACTORS", raising=False)
+    assert environment.factors_folder() is None
+    with environment.shared_factors():
+        folder = environment.factors_folder()
+        assert pathlib.Path(folder).is_dir()
+        with environment.shared_factors():  # of one table among all
+            assert environment.factors_folder() == folder
+        assert pathlib.Path(folder).is_dir()
+    assert not pathlib.Path(folder).exists()
+    assert environment.factors_folder() is None
+
+
+def test_factors_stay_in_a_folder_that_somebody_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDSL_FACTORS", str(tmp_path))
+    with environment.shared_factors():
+        assert environment.factors_folder() == str(tmp_path)
+    assert tmp_path.is_dir()

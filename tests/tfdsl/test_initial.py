@@ -39,14 +39,6 @@ def test_a_rotation_gives_each_group_a_coordinate_of_its_own():
     assert sorted(of_users[:, 0]) == [0, 1, 2, 3]
 
 
-def test_varimax_is_a_rotation():
-    rows = np.random.default_rng(0).normal(size=(50, 6))
-    turned = initial.varimax(rows)
-    np.testing.assert_allclose(turned @ turned.T, np.eye(6), atol=1e-10)
-    before, after = ((x**2).var(axis=0).sum() for x in (rows, rows @ turned))
-    assert after > before
-
-
 def test_weights_of_users_of_items_and_of_both_are_told_apart():
     init = initial.Spectral(blocks())
     assert init.scores("a", (140, 6)).shape == (140, 6)

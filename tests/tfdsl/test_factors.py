@@ -1,0 +1,60 @@
+"""Spectral factors: how they are turned, and where they are kept."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import tfdsl
+from tfdsl import factors, initial
+
+PAIRS = sparse.random_array((60, 40), density=0.2, format="csr", rng=0)
+
+
+def test_varimax_is_a_rotation():
+    rows = np.random.default_rng(0).normal(size=(50, 6))
+    turned = factors.varimax(rows)
+    np.testing.assert_allclose(turned @ turned.T, np.eye(6), atol=1e-10)
+    before, after = ((x**2).var(axis=0).sum() for x in (rows, rows @ turned))
+    assert after > before
+
+
+def test_factors_are_made_once_for_all_who_name_a_folder(tmp_path, monkeypatch):
+    first = initial.Spectral(PAIRS, cache=tmp_path).factors(8)
+    own = initial.Spectral(PAIRS).factors(8)
+    monkeypatch.setattr(factors, "_singular_vectors", None)
+    again = initial.Spectral(PAIRS * 7.0, cache=tmp_path).factors(8)  # values do not matter
+    for a, b, c in zip(first, again, own, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, c)
+
+
+@pytest.mark.parametrize(
+    ("interactions", "width", "other"),
+    [
+        (PAIRS, 8, {"seed": 1}),
+        (PAIRS, 8, {"rotation": "none"}),
+        (PAIRS, 9, {}),
+        (PAIRS[::-1], 8, {}),
+        (sparse.csr_array((PAIRS.data, PAIRS.indices, PAIRS.indptr), (60, 41)), 8, {}),
+    ],
+)
+def test_factors_of_something_else_are_made_anew(interactions, width, other, tmp_path):
+    initial.Spectral(PAIRS, cache=tmp_path).factors(8)
+    found = initial.Spectral(interactions, **other, cache=tmp_path).factors(width)
+    own = initial.Spectral(interactions, **other).factors(width)
+    for a, b in zip(found, own, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_what_is_damaged_in_the_folder_is_made_anew(tmp_path):
+    first = initial.Spectral(PAIRS, cache=tmp_path).factors(8)
+    (kept,) = tmp_path.rglob("output.pkl")
+    kept.write_bytes(kept.read_bytes()[:100])
+    again = initial.Spectral(PAIRS, cache=tmp_path).factors(8)
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_folder_is_no_part_of_a_configuration(tmp_path):
+    algorithm = tfdsl.StaticSparse(0.5, init=initial.Spectral(PAIRS, cache=tmp_path))
+    assert "cache" not in algorithm.get_config()["init"]["config"]
