@@ -56,8 +56,8 @@ def _given(config: "RunConfig", training: Training, **own: Any) -> dict[str, Any
     if given.get("init") == "spectral":
         if "users" in own:
             own["users"] = own["users"] or None
-        own |= {"seed": config.seed, "cache": environment.factors_folder()}
-        given["init"] = tfdsl.Spectral(training.interactions, **own)
+        cache = environment.factors_folder()
+        given["init"] = tfdsl.Spectral(training.interactions, seed=config.seed, cache=cache, **own)
     return given
 
 
@@ -160,6 +160,10 @@ def check_settings(algorithm: str, given: dict[str, Any]) -> None:
         raise ValueError(
             f"{', '.join(OF_SPECTRAL)} are of spectral first masks, init=spectral; received "
             f"{given!r} for {algorithm!r}."
+        )
+    if given.get("first_values") == "scores" and not is_spectral:
+        raise ValueError(
+            f"first_values=scores are those of init=spectral; received {given!r} for {algorithm!r}."
         )
     for name, value in given.items():
         known = FIRST if algorithm == "static" else ALGORITHM_SETTINGS

@@ -2,6 +2,8 @@
 
 import math
 import numbers
+import os
+import pathlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -59,6 +61,18 @@ def choices(name: str, values: Iterable[str], known: Iterable[str]) -> tuple[str
     if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
         raise ValueError(f"`{name}` must be a list of names; received {values!r}.")
     return tuple(choice(name, value, known) for value in values)
+
+
+def folder(name: str, value: Any) -> str:
+    """Returns the path of a folder, which is made if it is not there; else raises ValueError."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise ValueError(f"`{name}` must be a folder's path; received {value!r}.")
+    path = pathlib.Path(value).expanduser()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:  # such as a zero byte
+        raise ValueError(f"`{name}` must be a folder; received {value!r} ({error}).") from error
+    return str(path)
 
 
 def flag(name: str, value: Any) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfdsl import checks
+from tfdsl import checks, schedules
 
 Shape = tuple[int, ...]
 
@@ -32,6 +32,31 @@ def densities(distribution: str, shapes: Sequence[Shape], density: float) -> lis
     if distribution == "erk" and density < 1.0:
         return _erdos_renyi_kernel(shapes, density)
     return [density] * len(shapes)
+
+
+def density_at(
+    step: tf.Tensor, density: float | tf.Tensor, schedule: schedules.Schedule
+) -> tf.Tensor:
+    """Returns the density that a weight has at a step, a float64 scalar.
+
+    Every weight goes its own way to its own final density, in step with the schedule: what it has
+    off its mask is its part of what all have off theirs on the way down, and what is on it its part
+    of what is on theirs on the way up.
+
+    Args:
+        step: int64 scalar.
+        density: that the weight is to end at.
+        schedule: of the density of all.
+    """
+    density = tf.convert_to_tensor(density, tf.float64)
+    if isinstance(schedule, schedules.Constant):
+        return density
+    now, final = tf.cast(schedule(step), tf.float64), schedule.final
+    rising = density * now / final
+    falling = 1.0 - (1.0 - density) * (1.0 - now) / (1.0 - final) if final < 1.0 else rising
+    share = tf.where(now < final, rising, falling)
+    # To the last bit, also where XLA divides by multiplying: halves are rounded to even.
+    return tf.where(tf.equal(now, final), density, share)
 
 
 def budget(size: int, density: tf.Tensor | float) -> tf.Tensor:

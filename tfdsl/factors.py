@@ -4,15 +4,17 @@ import math
 from typing import Any
 
 import numpy as np
+import scipy
 
 ROTATIONS = ("varimax", "none")
 _MOST_ROWS = 24_000  # that a rotation is found by: more change it little, and cost more
 _MOST_TURNS = 30
+_REVISION = 1  # one more where factors become others: kept ones are not taken then
 
 Factors = tuple[np.ndarray, np.ndarray]
 
 
-def factors(
+def spectral_factors(
     interactions: Any, width: int, rotation: str, seed: int, cache: str | None = None
 ) -> Factors:
     """Returns factors of users and of items, float32 [users, width] and [items, width].
@@ -28,25 +30,30 @@ def factors(
         ImportError: there is no scikit-learn.
     """
     try:
-        import joblib
-        import sklearn  # noqa: F401
+        import joblib  # which comes with scikit-learn
+        import sklearn
     except ImportError as error:
         raise ImportError(
             'Spectral needs scikit-learn: pip install "tfdsl[spectral]".', name=error.name
         ) from error
     parts = interactions.indices, interactions.indptr, tuple(interactions.shape)
-    made: Factors = joblib.Memory(cache, verbose=0).cache(_made)(*parts, width, rotation, seed)
-    return made
+    # joblib sees neither what `_turned` calls nor what it is made with.
+    by = _REVISION, np.__version__, scipy.__version__, sklearn.__version__
+    turned = joblib.Memory(cache, verbose=0).cache(_turned)
+    found: Factors = turned(*parts, width, rotation, seed, by)
+    return found
 
 
-def _made(
+def _turned(
     indices: np.ndarray,
     indptr: np.ndarray,
     shape: tuple[int, int],
     width: int,
     rotation: str,
     seed: int,
+    by: tuple[Any, ...],
 ) -> Factors:
+    del by  # tells kept factors apart
     left, right = _singular_vectors(indices, indptr, shape, width, seed)
     both = np.concatenate([left, right])
     if rotation == "varimax":

@@ -5,6 +5,7 @@ An algorithm's `init` is the name of a way that needs no data, or an object with
 """
 
 import math
+import os
 from typing import Any, Protocol, runtime_checkable
 
 import keras
@@ -12,7 +13,7 @@ import numpy as np
 
 from tfdsl import checks, distributions, schedules
 from tfdsl.csr import CSRMatrix, check_csr
-from tfdsl.factors import ROTATIONS, Factors, factors, unit_rows
+from tfdsl.factors import ROTATIONS, Factors, spectral_factors, unit_rows
 
 
 @runtime_checkable
@@ -68,7 +69,8 @@ class Spectral(schedules.Serializable):
     is drawn too.
 
     Needs scikit-learn: `pip install "tfdsl[spectral]"`. On one machine, with as many threads, the
-    same arguments give the same bits; workers of `tf.distribute` must be alike.
+    same arguments give the same bits, but for what a cache has from elsewhere; workers of
+    `tf.distribute` must be alike.
 
     Args:
         interactions: a `scipy.sparse.csr_array` [users, items], of the training part: a stored
@@ -81,8 +83,9 @@ class Spectral(schedules.Serializable):
             many; None: users and items have as many. For granularity="row" and a constant density,
             and for models that make items of their users, as graph convolutions do.
         seed: of the randomised SVD.
-        cache: a folder in which factors are kept (by `joblib.Memory`) and found again, also by
-            other processes; no part of the configuration. None: each object makes its own.
+        cache: a folder, made if need be, in which factors are kept (by `joblib.Memory`) and found
+            again, also by other processes; no part of the configuration. None: each object makes
+            its own. What is found is unpickled: a folder that nobody else writes to.
 
     Raises:
         ValueError: an argument outside its range.
@@ -101,7 +104,7 @@ class Spectral(schedules.Serializable):
         rotation: str = "varimax",
         users: float | None = None,
         seed: int = 0,
-        cache: str | None = None,
+        cache: str | os.PathLike[str] | None = None,
     ) -> None:
         if interactions is not None:
             check_csr("interactions", interactions)
@@ -114,7 +117,7 @@ class Spectral(schedules.Serializable):
         self.rotation = checks.choice("rotation", rotation, ROTATIONS)
         self.users = None if users is None else checks.number("users", users, "(0, 1)")
         self.seed = checks.seed(seed)
-        self.cache = cache
+        self.cache = None if cache is None else checks.folder("cache", cache)
         self._factors: dict[int, Factors] = {}
 
     def scores(self, path: str, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -180,7 +183,7 @@ class Spectral(schedules.Serializable):
             )
         if width not in self._factors:
             given = self.interactions, width, self.rotation, self.seed
-            self._factors[width] = factors(*given, self.cache)
+            self._factors[width] = spectral_factors(*given, self.cache)
         return self._factors[width]
 
     def get_config(self) -> dict[str, Any]:

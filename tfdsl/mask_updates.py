@@ -135,13 +135,25 @@ class MaskUpdates:
             )
             densities = [tf.constant(sparse.density, tf.float64) for sparse in self._masked]
             new = self._initial_masks(first, step, densities, priors, budgets=budgets)
-            first_values = self._algorithm.first_values
             for sparse, mask, scores in zip(self._masked, new, priors, strict=True):
                 sparse.set_mask(mask)
-                if first_values != "keep" and not is_table(sparse.weight):
-                    sparse.rescale(scores if first_values == "scores" else None)
+                self._make_first_values(sparse, scores)
         for packed in self._packed:
             packed.make_mask(self._prior(packed), step, self._row_budgets(packed))
+
+    def _make_first_values(self, sparse: SparseWeight, scores: Tensor | None) -> None:
+        first_values = self._algorithm.first_values
+        # What begins dense begins as it was drawn.
+        if first_values == "keep" or is_table(sparse.weight) or sparse.is_new:
+            return
+        sparse.rescale()
+        if first_values == "scores" and scores is not None:
+            if not np.isfinite(scores).all():
+                raise ValueError(
+                    f"Scores that are first values must be finite; `init` has others of "
+                    f"{sparse.weight.path!r}. Use first_values='rescale'."
+                )
+            sparse.take_scores(scores)
 
     def _prior(self, sparse: SparseWeight | PackedWeight) -> Tensor | None:
         """Returns the scores of a weight's first mask, where the algorithm has some."""

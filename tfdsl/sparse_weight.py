@@ -141,12 +141,14 @@ class SparseWeight:
         self.weight.assign(_where(mask, self.weight))
         self.mask_averages()
 
-    def rescale(self, scores: Tensor | None = None) -> None:
-        """Makes first values as much larger as their mask leaves fewer; or of scores as large."""
-        values = rows.rescaled(self.weight.value, self.mask.value, self.in_rows)
-        if scores is not None:
-            values = rows.of_scores(values, _where(self.mask, scores), self.in_rows)
-        self.weight.assign(values)
+    def rescale(self) -> None:
+        """Makes first values as much larger as their mask leaves fewer."""
+        self.weight.assign(rows.rescaled(self.weight.value, self.mask.value, self.in_rows))
+
+    def take_scores(self, scores: Tensor) -> None:
+        """Makes first values of scores, of the weight's shape, as large as they are themselves."""
+        scores = ops.where(self.mask, scores, 0)
+        self.weight.assign(rows.of_scores(self.weight.value, scores, self.in_rows))
 
     def mask_averages(self) -> None:
         """Sets the moving average to zero off the mask."""
@@ -154,5 +156,5 @@ class SparseWeight:
             average.assign(_where(self.mask, average))
 
 
-def _where(mask: Any, variable: Any) -> Tensor:
+def _where(mask: Any, variable: keras.Variable) -> Tensor:
     return ops.where(mask, variable, ops.zeros_like(variable))

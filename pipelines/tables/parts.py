@@ -8,9 +8,10 @@ from pipelines.tables import light_gcn, mult_vae, neu_mf
 from pipelines.tables.base import DENSITIES, OWN, Cases, Options, Table
 
 DENSITY = 0.2
-_OF_USERS = (DENSITY, 0.5, 0.1, 0.05)  # of users' shares
-_MOVED = (DENSITY, 0.8, 0.5, 0.05)  # of how much masks move
-_ROWS = (DENSITY, 0.05)  # of budgets of rows
+# Densities of users' shares, of how much masks move, and of budgets of rows.
+_USERS_AT = (DENSITY, 0.5, 0.1, 0.05)
+_MOVED_AT = (DENSITY, 0.8, 0.5, 0.05)
+_ROWS_AT = (DENSITY, 0.05)
 _STAY = {"init": "spectral", "granularity": "row"}  # first masks, for "static"
 _NOTES = "Every row but the first has the first one's configuration but for what it names."
 
@@ -95,16 +96,16 @@ def _of_users(interval: int) -> Cases:
     shares: list[dict[str, Any]] = [{}, *({"users": share} for share in (0.6, 0.8, 0.9, 0.95))]
     seldom = {"update_interval": 12 * interval}
     moved: list[tuple[float, dict[str, Any]]] = [
-        *((density, _settings(users=0.9) | seldom) for density in _OF_USERS),
-        *((density, _settings(users=0.8) | seldom) for density in _OF_USERS),
+        *((density, _settings(users=0.9) | seldom) for density in _USERS_AT),
+        *((density, _settings(users=0.8) | seldom) for density in _USERS_AT),
         *((DENSITY, _settings(users=s, update_ratio=0.1) | seldom) for s in (0.8, 0.9)),
-        *((density, _settings(users=0.9)) for density in _OF_USERS),
+        *((density, _settings(users=0.9)) for density in _USERS_AT),
         *((DENSITY, _settings(users=share)) for share in (0.8, 0.95)),
     ]
     return [
         *(
             ("static", density, _settings(**_STAY, **share))
-            for density in _OF_USERS
+            for density in _USERS_AT
             for share in shares
         ),
         *(("spectral", density, own) for density, own in moved),
@@ -119,8 +120,8 @@ def _of_moves(interval: int) -> Cases:
     pairs = (_settings(update_ratio=ratio, update_share=share) for ratio, share in moves)
     settings: list[dict[str, Any]] = [{}, *pairs]  # its own first
     return [
-        *(("spectral", d, OWN["spectral"] | own) for d in _MOVED for own in settings),
-        *(("static", d, stay) for d in _MOVED),
+        *(("spectral", d, OWN["spectral"] | own) for d in _MOVED_AT for own in settings),
+        *(("static", d, stay) for d in _MOVED_AT),
         ("dense", 1.0),
     ]
 
@@ -135,9 +136,9 @@ def _of_rows(interval: int) -> Cases:
     stay = _settings(**row, init="spectral", first_values="rescale")
     dsl = _settings(**row, first_values="rescale")
     return [
-        *(("spectral", d, OWN["spectral"] | own) for d in _ROWS for own in settings),
-        *(("static", d, stay) for d in _ROWS),
-        *(("dsl", d, dsl) for d in _ROWS),
+        *(("spectral", d, OWN["spectral"] | own) for d in _ROWS_AT for own in settings),
+        *(("static", d, stay) for d in _ROWS_AT),
+        *(("dsl", d, dsl) for d in _ROWS_AT),
         ("dense", 1.0),
     ]
 

@@ -120,12 +120,12 @@ def test_updates_are_the_algorithms_own_where_no_interval_is_given():
         RunConfig("gowalla", "lightgcn", "dsl", 0.1, update_interval=None)
 
 
-def test_spectral_factors_are_kept_where_runs_share_them(monkeypatch):
+def test_spectral_factors_are_kept_where_runs_share_them(tmp_path, monkeypatch):
     config = RunConfig("gowalla", "lightgcn", "spectral", 0.1, update_interval=None)
     monkeypatch.delenv("TFDSL_FACTORS", raising=False)
     assert config.optimizer(1000, PAIRS).algorithm.init.cache is None
-    monkeypatch.setenv("TFDSL_FACTORS", "a folder")
-    assert config.optimizer(1000, PAIRS).algorithm.init.cache == "a folder"
+    monkeypatch.setenv("TFDSL_FACTORS", str(tmp_path))
+    assert config.optimizer(1000, PAIRS).algorithm.init.cache == str(tmp_path)
 
 
 def test_candidates_can_be_all_and_first_masks_of_another_rotation_can_stay():
@@ -152,6 +152,8 @@ def test_candidates_can_be_all_and_first_masks_of_another_rotation_can_stay():
         ("dsl", {"users": 0.5}, "rotation, users are of spectral first masks.* 'dsl'"),
         ("spectral", {"init": "exact", "users": 0.5}, "of spectral first masks.* 'spectral'"),
         ("spectral", {"users": 1.5}, "`users` must be a number in .0, 1.; received 1.5"),
+        ("dsl", {"first_values": "scores"}, "first_values=scores are those of init=spectral"),
+        ("static", {"first_values": "scores", "init": "exact"}, "are those of init=spectral"),
         ("spectral", {"rotation": "quartimax"}, "`rotation` must be one of varimax, none"),
         ("dsl", {"growth": 1}, "`algorithm_settings` must be one of drop, .* received 'growth'"),
         ("dsl", {"grow": "best"}, "`grow` must be one of gradient, .* received 'best'"),

@@ -57,4 +57,29 @@ def test_what_is_damaged_in_the_folder_is_made_anew(tmp_path):
 
 def test_the_folder_is_no_part_of_a_configuration(tmp_path):
     algorithm = tfdsl.StaticSparse(0.5, init=initial.Spectral(PAIRS, cache=tmp_path))
-    assert "cache" not in algorithm.get_config()["init"]["config"]
+    again = tfdsl.StaticSparse.from_config(algorithm.get_config())
+    assert (again.init.cache, again.init.seed) == (None, 0)
+
+
+@pytest.mark.parametrize("of", ["_REVISION", "numpy"])
+def test_factors_of_other_code_are_made_anew(of, tmp_path, monkeypatch):
+    first, _ = initial.Spectral(PAIRS, cache=tmp_path).factors(8)
+    monkeypatch.setattr(factors, "varimax", lambda rows: np.eye(8, dtype="f4"))
+    if of == "_REVISION":
+        monkeypatch.setattr(factors, "_REVISION", -1)
+    else:
+        monkeypatch.setattr(np, "__version__", "another")
+    second, _ = initial.Spectral(PAIRS, cache=tmp_path).factors(8)
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("value", [0, True, b"folder", ["a"], "", "zero\0byte"])
+def test_what_is_no_folder_is_refused(value):
+    with pytest.raises(ValueError, match="`cache` must be a folder"):
+        initial.Spectral(PAIRS, cache=value)
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"`cache` must be a folder; received .*file"):
+        initial.Spectral(PAIRS, cache=tmp_path / "file")

@@ -51,8 +51,9 @@ class Algorithm(schedules.Serializable):
             in Sparse Neural Networks and How Lottery Tickets Win", AAAI, arXiv 2010.03533; tables
             of embedding layers, whose rows are looked up and not added up, keep theirs), "scores"
             (of kernels that `init` has scores of, these, as large in all, or in each row, as
-            "rescale" makes what was drawn; of others as "rescale"). For weights that are as their
-            initializer drew them, not for those of a trained model.
+            "rescale" makes what was drawn; of others as "rescale"). A weight that begins dense
+            stays as it is. For weights that are as their initializer drew them, not for those of a
+            trained model.
         optimizer_state: what becomes of the inner optimizer's moments: "keep" (the optimizer
             sees dense gradients, so that grown weights start with warm moments), "mask" (it sees
             the gradients of active weights only and the moments of inactive ones are at their
@@ -277,24 +278,11 @@ class Algorithm(schedules.Serializable):
 
     def _budget(self, state: WeightState, density: float | Tensor, step: Tensor) -> Tensor:
         """Returns how many entries are active at `step` in a weight that ends at `density`."""
-        total = distributions.budget(math.prod(state.weight.shape), self._share(density, step))
+        share = distributions.density_at(step, density, self.density)
+        total = distributions.budget(math.prod(state.weight.shape), share)
         if state.weight.shape.rank == 1:
             return total
         return distributions.row_budgets(total, state.weight.shape[0])
-
-    def _share(self, density: float | Tensor, step: Tensor) -> Tensor:
-        density = tf.convert_to_tensor(density, tf.float64)
-        if isinstance(self.density, schedules.Constant):
-            return density
-        now, final = tf.cast(self.density(step), tf.float64), self.density.final
-        # Every weight goes its own way to its own final density, in step with the schedule: what
-        # it has off its mask is its part of what all have off theirs on the way down, and what is
-        # on it its part of what is on theirs on the way up.
-        rising = density * now / final
-        falling = 1.0 - (1.0 - density) * (1.0 - now) / (1.0 - final) if final < 1.0 else rising
-        share = tf.where(now < final, rising, falling)
-        # To the last bit, also where XLA divides by multiplying: halves are rounded to even.
-        return tf.where(tf.equal(now, final), density, share)
 
     def _each(
         self,

@@ -43,17 +43,19 @@ def rescaled(weight: Tensor, mask: Tensor, by_row: bool) -> Tensor:
 
 
 def of_scores(weight: Tensor, scores: Tensor, by_row: bool) -> Tensor:
-    """Returns scores as large as a weight: the same sum of squares in all, or in each row.
+    """Returns scores as large as a weight: the same sum of squares, in all or in each row.
 
-    Both are 0 off the mask; what has no score keeps its value.
+    Both are 0 off the mask; what has no score keeps its value, and its part of the sum.
     """
     shape = tuple(weight.shape)
     split = rows if by_row else lambda x: flat(x)[None]
     # Sums in float64: rounded to the weight's dtype they are the same on every device.
     drawn, scored = (split(tf.cast(x, tf.float64)) for x in (weight, scores))
-    wanted, there = (tf.reduce_sum(x**2, axis=1, keepdims=True) for x in (drawn, scored))
+    has_none = tf.equal(scored, 0.0)
+    replaced = tf.where(has_none, tf.zeros_like(drawn), drawn)
+    wanted, there = (tf.reduce_sum(x**2, axis=1, keepdims=True) for x in (replaced, scored))
     scaled = scored * tf.sqrt(tf.math.divide_no_nan(wanted, there))
-    values = tf.cast(tf.where(tf.equal(scored, 0.0), drawn, scaled), weight.dtype)
+    values = tf.cast(tf.where(has_none, drawn, scaled), weight.dtype)
     return unrows(values, shape) if by_row else tf.reshape(values, shape)
 
 

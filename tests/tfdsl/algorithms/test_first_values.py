@@ -93,7 +93,7 @@ def test_what_has_no_score_keeps_what_was_drawn():
     weight = np.float32([[3, 4, 1], [2, 0, 0], [0, 0, 0]])
     scores = np.float32([[1, 1, 0], [0, 0, 0], [0, 0, 0]])
     found = rows.of_scores(tf.constant(weight), tf.constant(scores), True)
-    np.testing.assert_allclose(found, [[13**0.5, 13**0.5, 1], [2, 0, 0], [0, 0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(found, [[12.5**0.5, 12.5**0.5, 1], [2, 0, 0], [0, 0, 0]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("granularity", ["entry", "row"])
@@ -117,6 +117,46 @@ def test_first_values_are_rescaled_where_there_are_no_scores():
     np.testing.assert_allclose(after, before * mask * scale, rtol=1e-6)
 
 
+@pytest.mark.parametrize("granularity", ["entry", "row"])
+def test_scores_of_few_entries_leave_the_sum_of_squares(granularity):
+    groups = sparse.csr_array(np.kron(np.eye(2), np.ones((30, 20), "f4")))  # of rank 2
+    given = {"init": initial.Spectral(groups), "granularity": granularity}
+    _, rescaled, _ = made(StaticSparse(0.2, first_values="rescale", **given))
+    _, after, mask = made(StaticSparse(0.2, first_values="scores", **given))
+    scored = mask & (given["init"].scores("kernel", (40, 30)) != 0)
+    assert 0 < np.count_nonzero(scored) < np.count_nonzero(mask)
+    np.testing.assert_allclose(np.square(after).sum(), np.square(rescaled).sum(), rtol=1e-5)
+    np.testing.assert_array_equal(after[~scored], rescaled[~scored])
+    assert (after[scored] != rescaled[scored]).any()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_scores_are_as_large_in_narrow_types(dtype):
+    random = np.random.default_rng(0)
+    weight = tf.cast(random.normal(size=(300, 400)), dtype)  # more than float16 can add up
+    scores = tf.constant(random.normal(size=(300, 400)), tf.float32)
+    found = rows.of_scores(weight, scores, False)
+    assert found.dtype == weight.dtype
+    sums = [np.square(x.numpy().astype("f8")).sum() for x in (found, weight)]
+    assert sums[0] == pytest.approx(sums[1], rel=1e-2)
+
+
+def test_scores_that_are_first_values_are_finite():
+    init = spectral()
+    infinite = np.full((40, 30), np.inf, "f4")
+    init.scores = lambda path, shape: infinite
+    with pytest.raises(ValueError, match=r"must be finite; `init` has others of .*kernel"):
+        made(StaticSparse(0.1, init=init, first_values="scores"))
+    made(StaticSparse(0.1, init=init, first_values="rescale"))  # always active
+
+
+def test_without_its_interactions_an_algorithm_rescales():
+    algorithm = StaticSparse(0.1, init=spectral(), first_values="scores")
+    again = StaticSparse.from_config(algorithm.get_config())
+    before, after, mask = made(again)
+    np.testing.assert_allclose(after, before * mask * np.sqrt(10), rtol=1e-6)
+
+
 def test_a_named_init_has_no_scores_to_begin_with():
     with pytest.raises(ValueError, match=r"takes the scores of an `init` .* init='exact'"):
         StaticSparse(0.1, first_values="scores")
@@ -128,9 +168,11 @@ def test_they_stay_as_they_are_unless_asked():
 
 
 def test_what_begins_dense_begins_as_it_is():
-    algorithm = GradualMagnitude(0.1, total_steps=100, update_interval=10, first_values="rescale")
-    before, after, _ = made(algorithm)
-    np.testing.assert_array_equal(after, before)
+    for init, first_values in (("exact", "rescale"), (spectral(), "scores")):
+        given = {"init": init, "first_values": first_values}
+        algorithm = GradualMagnitude(0.1, total_steps=100, update_interval=10, **given)
+        before, after, _ = made(algorithm)
+        np.testing.assert_array_equal(after, before)
 
 
 def test_what_a_layer_adds_up_is_as_large_as_dense():
