@@ -38,7 +38,7 @@ def _grid(name: str) -> list[RunConfig]:
 
 
 def _work(name: str, jobs: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, environment.shared(jobs):
         started = time.perf_counter()
         made = run_grid(_grid(name), pathlib.Path(folder), _DATA_DIR.value, jobs)
         seconds = time.perf_counter() - started

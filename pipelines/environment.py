@@ -37,6 +37,18 @@ def prepare() -> None:
 
 
 @contextlib.contextmanager
+def shared(jobs: int) -> Iterator[None]:
+    """Lets runs inside have from each other what is the same for several of them.
+
+    Args:
+        jobs: how many run at once; one that runs in this process has names of its own for all that
+            it compiles.
+    """
+    with shared_factors(), shared_programs() if jobs > 1 else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
 def shared_programs() -> Iterator[None]:
     """Lets processes begun inside have from each other what XLA has compiled for a GPU.
 

@@ -1,6 +1,5 @@
 """One table: what is missing of its runs, then the table itself."""
 
-import contextlib
 import dataclasses
 import pathlib
 import re
@@ -73,9 +72,7 @@ def make_table(
     runs = finished.runs
     chosen = table.grid(options)
     missing = [config for config in chosen if run and finished.result(config) is None]
-    # One that runs in this process has names of its own for all that it compiles.
-    programs = environment.shared_programs() if jobs > 1 else contextlib.nullcontext()
-    with environment.shared_factors(), programs:
+    with environment.shared(jobs):
         made = run_grid(missing, runs, data_dir, jobs, note)
         of = {config.key: result for config, result in zip(missing, made, strict=True)}
         if run and costs and table.kind == "density":

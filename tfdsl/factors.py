@@ -1,6 +1,12 @@
 """Spectral factors of interactions, turned so that each row has few large coordinates."""
 
+import hashlib
 import math
+import os
+import pathlib
+import tempfile
+import warnings
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -24,37 +30,60 @@ def spectral_factors(
         width: how many coordinates.
         rotation: one of `ROTATIONS`.
         seed: of the randomised SVD.
-        cache: a folder in which joblib keeps what was made, or None.
+        cache: a folder in which what was made is kept, or None.
 
     Raises:
         ImportError: there is no scikit-learn.
     """
     try:
-        import joblib  # which comes with scikit-learn
         import sklearn
     except ImportError as error:
         raise ImportError(
             'Spectral needs scikit-learn: pip install "tfdsl[spectral]".', name=error.name
         ) from error
-    parts = interactions.indices, interactions.indptr, tuple(interactions.shape)
-    # joblib sees neither what `_turned` calls nor what it is made with.
-    by = _REVISION, np.__version__, scipy.__version__, sklearn.__version__
-    turned = joblib.Memory(cache, verbose=0).cache(_turned)
-    found: Factors = turned(*parts, width, rotation, seed, by)
+    if cache is None:
+        return _turned(interactions, width, rotation, seed)
+    made_with = _REVISION, np.__version__, scipy.__version__, sklearn.__version__
+    of = repr((made_with, interactions.shape, width, rotation, seed))
+    digest = hashlib.sha256(of.encode())
+    for part in (interactions.indptr, interactions.indices):
+        digest.update(np.asarray(part, np.int64).tobytes())
+    path = pathlib.Path(cache) / f"{digest.hexdigest()}.npz"
+    found = _kept(path, tuple((n, width) for n in interactions.shape))
+    if found is None:
+        found = _turned(interactions, width, rotation, seed)
+        _keep(path, found)
     return found
 
 
-def _turned(
-    indices: np.ndarray,
-    indptr: np.ndarray,
-    shape: tuple[int, int],
-    width: int,
-    rotation: str,
-    seed: int,
-    by: tuple[Any, ...],
-) -> Factors:
-    del by  # tells kept factors apart
-    left, right = _singular_vectors(indices, indptr, shape, width, seed)
+def _kept(path: pathlib.Path, shapes: tuple[tuple[int, int], ...]) -> Factors | None:
+    """Returns what a file has; None where there is none, or one that is damaged."""
+    try:
+        with path.open("rb") as file, np.load(file) as found:
+            users, items = found["users"], found["items"]
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    fits = (users.shape, items.shape) == shapes and users.dtype == items.dtype == np.float32
+    return (users, items) if fits else None
+
+
+def _keep(path: pathlib.Path, made: Factors) -> None:
+    """Writes a file whole or not at all: other processes may look for it."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            try:
+                np.savez(file, users=made[0], items=made[1])
+                file.close()
+                os.replace(file.name, path)
+            except OSError:
+                os.unlink(file.name)
+                raise
+    except OSError as error:
+        warnings.warn(f"Spectral factors are not kept in {path.parent}: {error}", stacklevel=2)
+
+
+def _turned(interactions: Any, width: int, rotation: str, seed: int) -> Factors:
+    left, right = _singular_vectors(interactions, width, seed)
     both = np.concatenate([left, right])
     if rotation == "varimax":
         rows = unit_rows(both)[:: math.ceil(len(both) / _MOST_ROWS)]
@@ -87,14 +116,14 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
-def _singular_vectors(
-    indices: np.ndarray, indptr: np.ndarray, shape: tuple[int, int], width: int, seed: int
-) -> Factors:
+def _singular_vectors(interactions: Any, width: int, seed: int) -> Factors:
     """Returns the leading singular vectors of normalised interactions, filled up with zeros."""
     from scipy import sparse
     from sklearn.utils.extmath import randomized_svd
 
-    matrix = sparse.csr_array((np.ones(len(indices)), indices, indptr), shape)
+    shape = tuple(interactions.shape)
+    ones = np.ones(len(interactions.indices))
+    matrix = sparse.csr_array((ones, interactions.indices, interactions.indptr), shape)
     by_user, by_item = (np.maximum(matrix.sum(axis=axis), 1) ** -0.5 for axis in (1, 0))
     normalised = sparse.diags_array(by_user) @ matrix @ sparse.diags_array(by_item)
     rank = min(width, *shape)

@@ -83,9 +83,8 @@ class Spectral(schedules.Serializable):
             many; None: users and items have as many. For granularity="row" and a constant density,
             and for models that make items of their users, as graph convolutions do.
         seed: of the randomised SVD.
-        cache: a folder, made if need be, in which factors are kept (by `joblib.Memory`) and found
-            again, also by other processes; no part of the configuration. None: each object makes
-            its own. What is found is unpickled: a folder that nobody else writes to.
+        cache: a folder, made if need be, in which factors are kept and found again, also by other
+            processes; no part of the configuration. None: each object makes its own.
 
     Raises:
         ValueError: an argument outside its range.

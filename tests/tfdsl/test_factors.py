@@ -46,13 +46,40 @@ def test_factors_of_something_else_are_made_anew(interactions, width, other, tmp
         np.testing.assert_array_equal(a, b)
 
 
-def test_what_is_damaged_in_the_folder_is_made_anew(tmp_path):
+@pytest.mark.parametrize("damage", ["cut", "empty", "changed", "other", "wide"])
+def test_what_is_damaged_in_the_folder_is_made_anew(damage, tmp_path):
     first = initial.Spectral(PAIRS, cache=tmp_path).factors(8)
-    (kept,) = tmp_path.rglob("output.pkl")
-    kept.write_bytes(kept.read_bytes()[:100])
+    (kept,) = tmp_path.iterdir()
+    content = kept.read_bytes()
+    middle = len(content) // 3
+    if damage == "other":
+        np.savez(kept, users=first[0])
+    elif damage == "wide":
+        np.savez(kept, users=first[0], items=first[1][:, :7])
+    else:
+        flipped = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
+        kept.write_bytes({"cut": content[:middle], "empty": b"", "changed": flipped}[damage])
     again = initial.Spectral(PAIRS, cache=tmp_path).factors(8)
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)
+    assert kept.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [kept]
+
+
+def test_objects_in_the_folder_are_not_unpickled(tmp_path):
+    first = initial.Spectral(PAIRS, cache=tmp_path).factors(8)
+    (kept,) = tmp_path.iterdir()
+    np.savez(kept, users=np.array([print], object), items=first[1])
+    again = initial.Spectral(PAIRS, cache=tmp_path).factors(8)
+    np.testing.assert_array_equal(again[0], first[0])
+
+
+def test_what_cannot_be_kept_is_made_all_the_same(tmp_path, monkeypatch):
+    init = initial.Spectral(PAIRS, cache=tmp_path / "folder")
+    (tmp_path / "folder").rmdir()
+    with pytest.warns(UserWarning, match="factors are not kept in .*folder"):
+        found = init.factors(8)
+    np.testing.assert_array_equal(found[0], initial.Spectral(PAIRS).factors(8)[0])
 
 
 def test_the_folder_is_no_part_of_a_configuration(tmp_path):

@@ -1,6 +1,7 @@
 """Every argument of every public constructor, at its limits and past them."""
 
 import inspect
+import pathlib
 
 import keras
 import numpy as np
@@ -131,6 +132,7 @@ LIMITS = {
             "rotation": names("varimax", "none"),
             "users": USERS,
             "seed": SEEDS,
+            "cache": ([None, ".", pathlib.Path(".")], [0, True, b".", ["."], "", "a\0b"]),
         },
     ),
     algorithms.StructuredPruning: (
