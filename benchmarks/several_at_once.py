@@ -15,7 +15,7 @@ from typing import Any
 from absl import flags
 
 from benchmarks import own_process
-from pipelines import command_line, environment, files
+from pipelines import command_line, environment, files, sharing
 from pipelines.config import RunConfig
 from pipelines.grid import run_grid
 from pipelines.tables import TABLES, Options
@@ -38,7 +38,7 @@ def _grid(name: str) -> list[RunConfig]:
 
 
 def _work(name: str, jobs: int) -> None:
-    with tempfile.TemporaryDirectory() as folder, environment.shared(jobs):
+    with tempfile.TemporaryDirectory() as folder, sharing.shared(jobs):
         started = time.perf_counter()
         made = run_grid(_grid(name), pathlib.Path(folder), _DATA_DIR.value, jobs)
         seconds = time.perf_counter() - started

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import tfdsl
-from pipelines import environment
+from pipelines import sharing
 from pipelines.protocols import PublishedDSL
 from tfdsl import checks, distributions, schedules
 from tfdsl.algorithms import criteria
@@ -56,7 +56,7 @@ def _given(config: "RunConfig", training: Training, **own: Any) -> dict[str, Any
     if given.get("init") == "spectral":
         if "users" in own:
             own["users"] = own["users"] or None
-        cache = environment.factors_folder()
+        cache = sharing.factors_folder()
         given["init"] = tfdsl.Spectral(training.interactions, seed=config.seed, cache=cache, **own)
     return given
 

@@ -5,7 +5,7 @@ import pathlib
 import re
 from collections.abc import Callable
 
-from pipelines import environment, files
+from pipelines import environment, files, sharing
 from pipelines.algorithms import BASELINES
 from pipelines.command_line import say
 from pipelines.config import RunConfig
@@ -72,7 +72,7 @@ def make_table(
     runs = finished.runs
     chosen = table.grid(options)
     missing = [config for config in chosen if run and finished.result(config) is None]
-    with environment.shared(jobs):
+    with sharing.shared(jobs):
         made = run_grid(missing, runs, data_dir, jobs, note)
         of = {config.key: result for config, result in zip(missing, made, strict=True)}
         if run and costs and table.kind == "density":

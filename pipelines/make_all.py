@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import DataError
-from pipelines import environment
+from pipelines import sharing
 from pipelines.command_line import say
 from pipelines.config import RunConfig
 from pipelines.finished import Finished, Known
@@ -147,6 +147,7 @@ def total(planned: Sequence[Planned], jobs: int) -> str:
     return f"in all: {len(runs)} to run, {n_finished} finished{time_}{unknown}"
 
 
+@sharing.shared_factors()  # several tables are of the same data
 def make_all(
     planned: Sequence[Planned],
     out: pathlib.Path,
@@ -161,17 +162,16 @@ def make_all(
     """
     left = TimeLeft(planned, jobs)
     failed = []
-    with environment.shared_factors():  # several tables are of the same data
-        for place, one in enumerate(planned, start=1):
-            say(f"table {place} of {len(planned)}: {one.table.name}")
-            at_once = min(jobs, one.table.at_once)
-            try:
-                more = {"note": left, "costs": True, "known": known}
-                make_table(one.table.name, one.options, out, data_dir, at_once, **more)
-            except DataError as error:
-                say(f"left out: {error}")
-                failed.append(f"{one.table.name} ({error})")
-            left.leave_out(one)
+    for place, one in enumerate(planned, start=1):
+        say(f"table {place} of {len(planned)}: {one.table.name}")
+        at_once = min(jobs, one.table.at_once)
+        try:
+            more = {"note": left, "costs": True, "known": known}
+            make_table(one.table.name, one.options, out, data_dir, at_once, **more)
+        except DataError as error:
+            say(f"left out: {error}")
+            failed.append(f"{one.table.name} ({error})")
+        left.leave_out(one)
     written = report.write(out)
     if failed:
         raise DataError(f"not made: {'; '.join(failed)}")
