@@ -15,10 +15,10 @@ Usage: ./reproduce.sh [COMMAND]
   list                   list the tables: multvae-synthetic, multvae-ml1m, multvae-citeulike,
       lightgcn-gowalla, lightgcn-yelp2018, lightgcn-amazon-book, spectral-gowalla,
       spectral-yelp2018, neumf-ml1m, neumf-citeulike, parts-multvae-ml1m, parts-multvae-citeulike,
-      parts-lightgcn-gowalla, parts-neumf-ml1m, parts-spectral-multvae-ml1m,
-      parts-spectral-gowalla, parts-spectral-yelp2018, moves-multvae-ml1m, rows-multvae-ml1m,
-      rows-multvae-citeulike, values-multvae-ml1m, values-multvae-citeulike, users-gowalla,
-      users-yelp2018, amgp-criteo-like, amgp-ml100k, amgp-criteo
+      parts-lightgcn-gowalla, parts-neumf-ml1m, parts-spectral-multvae-ml1m, moves-multvae-ml1m,
+      parts-spectral-multvae-citeulike, parts-spectral-gowalla, parts-spectral-yelp2018,
+      rows-multvae-ml1m, rows-multvae-citeulike, values-multvae-ml1m, values-multvae-citeulike,
+      users-gowalla, users-yelp2018, amgp-criteo-like, amgp-ml100k, amgp-criteo
   table NAME [flags]     make one table; finished runs are kept, interrupted ones go on
   all [flags]            make what is missing of every table that has the budget, and the report
   report [--out=FOLDER]  all tables on one page, README.md, and in one file, report.html

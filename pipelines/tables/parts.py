@@ -173,6 +173,7 @@ def _table(name: str, title: str, of: Table, rows: Callable[[int], Cases], seeds
 
 
 _OF = {table.name: table for module in (mult_vae, light_gcn, neu_mf) for table in module.TABLES}
+_MULTVAE = ("multvae-ml1m", "multvae-citeulike")
 _LIGHTGCN = {data: _OF[f"lightgcn-{data}"] for data in ("gowalla", "yelp2018")}
 TABLES = (
     *(
@@ -184,15 +185,12 @@ TABLES = (
             ("neumf-ml1m", _of_dsl),
         )
     ),
-    _table(
-        "parts-spectral-multvae-ml1m",
-        "The parts of SpectralDSL",
-        _OF["multvae-ml1m"],
-        _of_spectral_kernels,
-    ),
     *(
-        _table(f"parts-spectral-{data}", "The parts of SpectralDSL", of, _of_spectral_tables)
-        for data, of in _LIGHTGCN.items()
+        _table(f"parts-spectral-{name}", "The parts of SpectralDSL", of, rows)
+        for name, of, rows in (
+            *((name, _OF[name], _of_spectral_kernels) for name in _MULTVAE),
+            *((data, of, _of_spectral_tables) for data, of in _LIGHTGCN.items()),
+        )
     ),
     _table(
         "moves-multvae-ml1m",
@@ -202,11 +200,11 @@ TABLES = (
     ),
     *(
         _table(f"rows-{name}", "Whether items have budgets of their own", _OF[name], _of_rows)
-        for name in ("multvae-ml1m", "multvae-citeulike")
+        for name in _MULTVAE
     ),
     *(
         _table(f"values-{name}", "First values of kernels", _OF[name], _of_values)
-        for name in ("multvae-ml1m", "multvae-citeulike")
+        for name in _MULTVAE
     ),
     *(
         _table(f"users-{data}", "Users' share of the weights", of, _of_users, seeds=1)

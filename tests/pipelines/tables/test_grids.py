@@ -52,7 +52,7 @@ def test_a_constant_budget_stands_beside_what_it_must_beat(name):
 OF = {
     name: (name.removeprefix("parts-"), "spectral" if "spectral" in name else "dsl")
     for name in PARTS
-} | {"parts-spectral-multvae-ml1m": ("multvae-ml1m", "spectral")}
+} | {f"parts-spectral-{name}": (name, "spectral") for name in ("multvae-ml1m", "multvae-citeulike")}
 
 
 @pytest.mark.parametrize("name", PARTS)
