@@ -89,6 +89,12 @@ def _spectral(config: "RunConfig", training: Training) -> tfdsl.SpectralDSL:
     return tfdsl.SpectralDSL(**_dynamic(config, training, init="spectral", **users))
 
 
+def _begins_with_scores(config: "RunConfig") -> bool:
+    """Whether a run of "spectral" has first values by itself that it had not at first."""
+    given = config.algorithm_settings
+    return config.model == "multvae" and not set(given) & {"init", "first_values"}
+
+
 def _neurons(config: "RunConfig") -> dict[str, Any]:
     return {
         "keep": config.density,
@@ -125,7 +131,9 @@ ANNEALING: dict[str, Callable[[float, int], schedules.Schedule]] = {
 DYNAMIC = ("dsl", "set", "rigl", "spectral")
 # How often what an algorithm does by itself was changed, since there were runs of it: a part of
 # their keys, so that those of before are not taken for finished ones of now.
-REVISIONS = {"spectral": 1}
+REVISIONS: dict[str, Callable[["RunConfig"], int]] = {
+    "spectral": lambda config: 2 if _begins_with_scores(config) else 1,
+}
 OF_SPECTRAL = ("rotation", "users")
 FIRST = ("init", "first_values", *OF_SPECTRAL, "granularity")
 ALGORITHM_SETTINGS: dict[str, Any] = {

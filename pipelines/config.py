@@ -190,7 +190,7 @@ class RunConfig:
         """Name of the run's folder: readable, and different for every configuration."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
         if self.algorithm in REVISIONS:
-            text += f" revision {REVISIONS[self.algorithm]}"
+            text += f" revision {REVISIONS[self.algorithm](self)}"
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         return f"{self.model}-{self.data}-{self.algorithm}-d{self.density:g}-s{self.seed}-{digest}"
 

@@ -15,13 +15,24 @@ PUBLISHED = ("dsl", "rigl", "set", "static", "gradual", "oneshot", "narrow")
 METHODS = ("spectral", *PUBLISHED)
 # Algorithm and density of each row, and where it is not like the others its own fields.
 Cases: TypeAlias = list[tuple[Any, ...]]
-OWN: dict[str, dict[str, Any]] = {"spectral": {"update_interval": None}}
+SPECTRAL: dict[str, Any] = {"update_interval": None}  # SpectralDSL's own
 
 
-def cases(methods: Sequence[str], densities: Sequence[float] = DENSITIES) -> Cases:
-    """Returns the rows of a table of densities: dense, then all methods at each density."""
+def cases(
+    methods: Sequence[str],
+    densities: Sequence[float] = DENSITIES,
+    spectral: dict[str, Any] = SPECTRAL,
+) -> Cases:
+    """Returns the rows of a table of densities: dense, then all methods at each density.
+
+    Args:
+        methods: in the order of the rows.
+        densities: likewise.
+        spectral: fields of its own that "spectral" has.
+    """
+    own = {"spectral": spectral}
     rows = [(method, density) for density in densities for method in methods]
-    return [("dense", 1.0), *((method, d, OWN.get(method, {})) for method, d in rows)]
+    return [("dense", 1.0), *((method, d, own.get(method, {})) for method, d in rows)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipelines.config import RunConfig
 from pipelines.tables import light_gcn, mult_vae, neu_mf
-from pipelines.tables.base import DENSITIES, OWN, Cases, Options, Table
+from pipelines.tables.base import DENSITIES, SPECTRAL, Cases, Options, Table
 
 DENSITY = 0.2
 # Densities of users' shares, of how much masks move, and of budgets of rows.
@@ -13,6 +13,8 @@ _USERS_AT = (DENSITY, 0.5, 0.1, 0.05)
 _MOVED_AT = (DENSITY, 0.8, 0.5, 0.05)
 _ROWS_AT = (DENSITY, 0.05)
 _STAY = {"init": "spectral", "granularity": "row"}  # first masks, for "static"
+# What SpectralDSL's kernels began with when it was looked at how they move and compete.
+_DRAWN = {"first_values": "rescale"}
 _NOTES = "Every row but the first has the first one's configuration but for what it names."
 
 
@@ -48,27 +50,40 @@ def _of_dsl_kernels(interval: int) -> Cases:
 
 
 def _of_spectral(
-    interval: int, changes: Sequence[dict[str, Any]], stay: Sequence[dict[str, Any]]
+    interval: int,
+    own: dict[str, Any],
+    inits: Sequence[dict[str, Any]],
+    changes: Sequence[dict[str, Any]],
+    stay: Sequence[dict[str, Any]],
 ) -> Cases:
     """Returns the rows of SpectralDSL, whose own updates are seldom; see `_of_dsl`.
 
     Args:
         interval: of DSL's updates.
-        changes: fields of rows that its models have beside those of all.
+        own: settings of the first row, which all have but where they name another.
+        inits: settings of other first masks, which have nothing of the first row's.
+        changes: settings of rows that its models have beside those of all.
         stay: settings of first masks that stay.
     """
     every: list[dict[str, Any]] = [
-        {},
-        *(_settings(init=init) for init in ("exact", "magnitude")),
-        _settings(rotation="none"),
-        *(_settings(grow=grow) for grow in ("gradient", "random")),
-        *(_settings(update_ratio=ratio) for ratio in (0.1, 0.5)),
+        {"rotation": "none"},
+        *({"grow": grow} for grow in ("gradient", "random")),
+        *({"update_ratio": ratio} for ratio in (0.1, 0.5)),
+        *({"update_share": share} for share in (0.1, 1.0)),
+        *changes,
+    ]
+    others: list[dict[str, Any]] = [
         {"update_interval": interval},
-        *(_settings(update_share=share) for share in (0.1, 1.0)),
         *({"optimizer_state": state} for state in ("keep", "mask")),
     ]
+    rows = [
+        _settings(**own),
+        *(_settings(**init) for init in inits),
+        *(_settings(**own | change) for change in every),
+        *(_settings(**own) | fields for fields in others),
+    ]
     return [
-        *(("spectral", DENSITY, OWN["spectral"] | own) for own in (*every, *changes)),
+        *(("spectral", DENSITY, SPECTRAL | row) for row in rows),
         *(("static", DENSITY, _settings(**settings)) for settings in stay),
         ("dsl", DENSITY),
         ("dense", 1.0),
@@ -76,19 +91,28 @@ def _of_spectral(
 
 
 def _of_spectral_kernels(interval: int) -> Cases:
-    changes = [_settings(first_values="keep"), _settings(granularity="row")]
+    values = [{"first_values": values} for values in ("rescale", "keep")]
     stay = {"init": "spectral"}
-    return _of_spectral(interval, changes, [stay, stay | {"first_values": "rescale"}])
+    # What other first masks leave has no scores to begin with.
+    inits = [{"init": init, "first_values": "rescale"} for init in ("exact", "magnitude")]
+    return _of_spectral(
+        interval,
+        mult_vae.VALUES,
+        inits,
+        [*values, {"granularity": "row"}],
+        [stay, *(stay | first for first in (values[0], mult_vae.VALUES))],
+    )
 
 
 def _of_spectral_tables(interval: int) -> Cases:
     changes = [
-        *(_settings(users=share) for share in (0.0, 0.6, 0.8, 0.95)),
-        _settings(granularity="entry", candidates=0),  # candidates are of rows
-        *(_settings(candidates=candidates) for candidates in (2, 32, 0)),
-        _settings(storage="packed"),
+        *({"users": share} for share in (0.0, 0.6, 0.8, 0.95)),
+        {"granularity": "entry", "candidates": 0},  # candidates are of rows
+        *({"candidates": candidates} for candidates in (2, 32, 0)),
+        {"storage": "packed"},
     ]
-    return _of_spectral(interval, changes, [_STAY | {"users": 0.9}, _STAY])
+    inits = [{"init": init} for init in ("exact", "magnitude")]
+    return _of_spectral(interval, {}, inits, changes, [_STAY | {"users": 0.9}, _STAY])
 
 
 def _of_users(interval: int) -> Cases:
@@ -115,13 +139,17 @@ def _of_users(interval: int) -> Cases:
 
 def _of_moves(interval: int) -> Cases:
     """Returns the rows of how much SpectralDSL's masks move, and until when, by density."""
-    stay = _settings(init="spectral", first_values="rescale")
+    del interval  # SpectralDSL's own
     moves = [(0.3, 1.0), (0.3, 0.5), (0.3, 0.2), (0.3, 0.05), (0.1, 1.0)]
-    pairs = (_settings(update_ratio=ratio, update_share=share) for ratio, share in moves)
+    pairs = ({"update_ratio": ratio, "update_share": share} for ratio, share in moves)
     settings: list[dict[str, Any]] = [{}, *pairs]  # its own first
     return [
-        *(("spectral", d, OWN["spectral"] | own) for d in _MOVED_AT for own in settings),
-        *(("static", d, stay) for d in _MOVED_AT),
+        *(
+            ("spectral", d, SPECTRAL | _settings(**_DRAWN, **own))
+            for d in _MOVED_AT
+            for own in settings
+        ),
+        *(("static", d, _settings(**_DRAWN, init="spectral")) for d in _MOVED_AT),
         ("dense", 1.0),
     ]
 
@@ -129,26 +157,25 @@ def _of_moves(interval: int) -> Cases:
 def _of_rows(interval: int) -> Cases:
     """Returns the rows of kernels whose items have a budget each, beside those that compete."""
     del interval  # SpectralDSL's own
-    row: dict[str, Any] = {"granularity": "row"}
+    row: dict[str, Any] = _DRAWN | {"granularity": "row"}
     moves: list[dict[str, Any]] = [{}, {"candidates": 0}]
     moves += [{"candidates": 0, "update_ratio": 0.1}, {"candidates": 0, "update_share": 0.2}]
-    settings = [{}, *(_settings(**row, **move) for move in moves)]  # its own first
-    stay = _settings(**row, init="spectral", first_values="rescale")
-    dsl = _settings(**row, first_values="rescale")
+    settings = [_DRAWN, *(row | move for move in moves)]  # its own first
     return [
-        *(("spectral", d, OWN["spectral"] | own) for d in _ROWS_AT for own in settings),
-        *(("static", d, stay) for d in _ROWS_AT),
-        *(("dsl", d, dsl) for d in _ROWS_AT),
+        *(("spectral", d, SPECTRAL | _settings(**own)) for d in _ROWS_AT for own in settings),
+        *(("static", d, _settings(**row, init="spectral")) for d in _ROWS_AT),
+        *(("dsl", d, _settings(**row)) for d in _ROWS_AT),
         ("dense", 1.0),
     ]
 
 
 def _of_values(interval: int) -> Cases:
-    """Returns the rows of kernels that begin with the scores of their masks, by density."""
+    """Returns the rows of what kernels begin with, by density."""
     del interval  # SpectralDSL's own
-    settings = [{}, _settings(first_values="scores"), _settings(first_values="keep")]
+    settings = [{"first_values": values} for values in ("scores", "rescale", "keep")]
+    settings.append({"init": "magnitude", "first_values": "rescale"})
     return [
-        *(("spectral", d, OWN["spectral"] | own) for d in DENSITIES for own in settings),
+        *(("spectral", d, SPECTRAL | _settings(**own)) for d in DENSITIES for own in settings),
         ("dense", 1.0),
     ]
 
@@ -194,12 +221,17 @@ TABLES = (
     ),
     _table(
         "moves-multvae-ml1m",
-        "How much SpectralDSL's masks move",
+        "How much SpectralDSL's masks move, from rescaled values",
         _OF["multvae-ml1m"],
         _of_moves,
     ),
     *(
-        _table(f"rows-{name}", "Whether items have budgets of their own", _OF[name], _of_rows)
+        _table(
+            f"rows-{name}",
+            "Whether items have budgets of their own, from rescaled values",
+            _OF[name],
+            _of_rows,
+        )
         for name in _MULTVAE
     ),
     *(

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 import tfdsl
-from pipelines.algorithms import DYNAMIC, MASKS, NEURONS
+from pipelines.algorithms import DYNAMIC, MASKS, NEURONS, REVISIONS
 from pipelines.config import SETTINGS, RunConfig
 from pipelines.tasks import TASKS
 
@@ -27,6 +27,16 @@ def test_every_field_changes_the_key():
         changed = other[field.name] if field.name in other else value * 2 + 1
         keys.add(dataclasses.replace(CONFIG, **{field.name: changed}).key)
     assert len(keys) == len(dataclasses.fields(CONFIG)) - 1
+
+
+def test_what_an_algorithm_had_by_itself_before_is_another_run():
+    own, named = {}, {"first_values": "rescale"}
+    found = [
+        REVISIONS["spectral"](RunConfig("x", model, "spectral", 0.2, algorithm_settings=given))
+        for model in ("multvae", "neumf")
+        for given in (own, named)
+    ]
+    assert found == [2, 1, 1, 1]
 
 
 @pytest.mark.parametrize("name", MASKS)

@@ -102,7 +102,7 @@ def test_runs_of_an_algorithm_that_was_another_are_not_known(tmp_path, monkeypat
     spectral = next(config for config in GRID if config.algorithm == "spectral")
     runs = [made(one, key=one.key) for one in (GRID[0], spectral)]
     assert set(table_of(tmp_path, *runs)[NAME]) == {GRID[0].key, spectral.key}
-    monkeypatch.setitem(configs.REVISIONS, "spectral", 99)
+    monkeypatch.setitem(configs.REVISIONS, "spectral", lambda config: 99)
     assert set(known_in(tmp_path)[NAME]) == {GRID[0].key}
     of_other_fields = made(GRID[0])
     of_other_fields["config"] = GRID[0].to_dict() | {"colour": "red"}

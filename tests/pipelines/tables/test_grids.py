@@ -65,10 +65,14 @@ def test_every_row_of_parts_changes_one_thing(name):
     changed = [other for other in others if other["algorithm"] == algorithm]
     for other in changed:
         assert [other[key] != first[key] for key in first].count(True) == 1
+        own, given = first["algorithm_settings"], other["algorithm_settings"]
         by_rows = {"granularity": "entry", "candidates": 0}  # candidates are of rows
-        assert len(other["algorithm_settings"]) < 2 or other["algorithm_settings"] == by_rows
-    rest = ["static", "dsl", "dense"] if algorithm == "spectral" else ["dense"]
-    assert [other["algorithm"] for other in others[len(changed) :]] == ["static", *rest]
+        drawn = {"init": given.get("init"), "first_values": "rescale"}  # which have no scores
+        changes = {name: value for name, value in given.items() if own.get(name) != value}
+        assert len(changes) < 2 or changes in (by_rows, drawn)
+    rest = ["dsl", "dense"] if algorithm == "spectral" else ["dense"]
+    last = dict.fromkeys(other["algorithm"] for other in others[len(changed) :])
+    assert list(last) == ["static", *rest]
     assert (first["update_interval"] is None) == (algorithm == "spectral")  # its own
 
 
@@ -94,7 +98,7 @@ def test_how_much_masks_move_stands_at_every_density():
         found.setdefault(config.density, []).append(moves)
     assert list(found) == [0.2, 0.8, 0.5, 0.05]
     assert all(of == found[0.2] and len(set(of)) == len(of) - 1 == 6 for of in found.values())
-    assert grid[0].algorithm_settings == {}  # its own
+    assert all(config.algorithm_settings["first_values"] == "rescale" for config in grid)
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -103,8 +107,8 @@ def test_budgets_of_rows_stand_beside_entries_that_all_compete(name):
     assert dense.algorithm == "dense"
     for density in (0.2, 0.05):
         first, *others = (config for config in grid if config.density == density)
-        assert first in TABLES[name.removeprefix("rows-")].grid(Options())  # its own run
-        assert first.algorithm == "spectral" and first.algorithm_settings == {}
+        assert first.algorithm == "spectral"
+        assert first.algorithm_settings == {"first_values": "rescale"}
         assert all(config.algorithm_settings["granularity"] == "row" for config in others)
         assert {config.algorithm for config in others} == {"spectral", "static", "dsl"}
 
@@ -116,10 +120,11 @@ def test_first_values_stand_at_every_density(name):
     found = {}
     for config in grid:
         found.setdefault(config.density, []).append(config.algorithm_settings)
-    each = [{}, {"first_values": "scores"}, {"first_values": "keep"}]
+    each = [{"first_values": values} for values in ("scores", "rescale", "keep")]
+    each.append({"init": "magnitude", "first_values": "rescale"})
     assert found == dict.fromkeys((0.8, 0.5, 0.3, 0.2, 0.1, 0.05), each)
     own = TABLES[name.removeprefix("values-")].grid(Options())
-    assert all(config in own for config in grid if not config.algorithm_settings)
+    assert all(config in own for config in grid if config.algorithm_settings == each[0])
 
 
 @pytest.mark.parametrize("name", [*PARTS, *BEYOND, *USERS, MOVES, *ROWS, *VALUES])
