@@ -1,4 +1,4 @@
-"""The runs of a table that are finished: in its own folder, or known from tables made elsewhere."""
+"""The runs of a table that are finished: here, in a table beside it, or known from elsewhere."""
 
 import pathlib
 from collections.abc import Mapping
@@ -17,9 +17,10 @@ class Finished:
     """What is finished of a table's runs.
 
     Args:
-        folder: the table's; its run folders are in "runs" there.
-        known: results of tables made elsewhere. What this table has in its folder goes before, and
-            then what it has elsewhere, before what others have there.
+        folder: the table's; its run folders are in "runs" there. What it has not, tables in
+            folders beside it may have.
+        known: results of tables made elsewhere. What is in the folders goes before, and then what
+            this table has elsewhere, before what others have there.
 
     Attributes:
         runs: the folder of run folders.
@@ -28,6 +29,8 @@ class Finished:
 
     def __init__(self, folder: pathlib.Path, known: Known | None = None) -> None:
         self.runs = folder / "runs"
+        others = sorted(path for path in folder.parent.glob("*/runs") if path != self.runs)
+        self._folders = (self.runs, *others)
         known = known or {}
         self._known: dict[str, dict[str, Any]] = {}
         for results in (*known.values(), known.get(folder.name, {})):
@@ -42,15 +45,18 @@ class Finished:
         Raises:
             DataError: it is there and damaged.
         """
-        known = self._known.get(config.key)
-        result = files.read_record(self.runs / config.key / "result.json") or known
+        result = self._record(config, "result.json") or self._known.get(config.key)
         costs = self.costs(config)
         return result | {"costs": costs} if result and costs else result
 
     def costs(self, config: RunConfig) -> dict[str, Any] | None:
         """Returns what was measured of what a run costs, or None; raises as `result` does."""
-        own = files.read_record(self.runs / config.key / "costs.json")
-        return own or self._known.get(config.key, {}).get("costs")
+        found = self._record(config, "costs.json")
+        return found or self._known.get(config.key, {}).get("costs")
+
+    def _record(self, config: RunConfig, name: str) -> dict[str, Any] | None:
+        found = (files.read_record(folder / config.key / name) for folder in self._folders)
+        return next(filter(None, found), None)
 
 
 def known_in(folder: pathlib.Path) -> dict[str, dict[str, dict[str, Any]]]:

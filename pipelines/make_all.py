@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -32,16 +32,20 @@ class Planned:
         missing: the runs that are not finished, with the seconds each is thought to take, or None
             where nothing like it was run.
         n_finished: how many are.
+        n_shared: how many tables before it are to run.
     """
 
     table: Table
     options: Options
     missing: list[tuple[RunConfig, float | None]]
     n_finished: int
+    n_shared: int = 0
 
     def lines(self, jobs: int) -> list[str]:
         """Returns what is to be run, a line each."""
         title = f"{self.table.name}: {len(self.missing)} to run, {self.n_finished} finished"
+        if self.n_shared:
+            title += f", {self.n_shared} of tables before"
         jobs = min(jobs, self.table.at_once)
         if self.missing:
             title += f", {_about(_total([s for _, s in self.missing]), jobs)} with {jobs} at once"
@@ -92,13 +96,15 @@ def plan(
         ValueError: no table has the budget.
     """
     took = _seconds([RESULTS, out], device)
-    planned = []
+    planned: list[Planned] = []
+    before: set[str] = set()
     for table in TABLES.values():
         suits = device == "gpu" or (table.suits_cpu and budget == "short")
         if not suits or budget not in table.budgets:
             continue
         own = Options(budget, table.protocol, table.quirks, tuple(range(seeds or table.seeds)))
-        planned.append(_planned(table, own, out, took, known))
+        planned.append(_planned(table, own, out, took, known, before))
+        before.update(config.key for config, _ in planned[-1].missing)
     if not planned:
         raise ValueError(
             f"No table for a {device} has the budget {budget!r}; ./reproduce.sh table NAME makes "
@@ -120,12 +126,15 @@ def _planned(
     out: pathlib.Path,
     took: dict[_Kind, list[float]],
     known: Known | None,
+    before: Set[str] = frozenset(),
 ) -> Planned:
     finished = Finished(folder_of(table.name, options, out), known)
     grid = table.grid(options)
-    missing = [config for config in grid if not _is_finished(config, finished)]
+    unfinished = [config for config in grid if not _is_finished(config, finished)]
+    missing = [config for config in unfinished if config.key not in before]
     costs = [(config, _expected(config, took)) for config in missing]
-    return Planned(table, options, costs, len(grid) - len(missing))
+    shared = len(unfinished) - len(missing)
+    return Planned(table, options, costs, len(grid) - len(unfinished), shared)
 
 
 def _is_finished(config: RunConfig, finished: Finished) -> bool:

@@ -88,6 +88,22 @@ def test_a_run_of_its_own_goes_before_one_from_elsewhere_and_has_its_costs(tmp_p
     assert finished.result(GRID[1]) is finished.costs(GRID[1]) is None
 
 
+def test_a_run_of_a_table_beside_it_is_not_made_again(tmp_path):
+    runs = {name: tmp_path / name / "runs" / GRID[0].key for name in ("a-table", NAME)}
+    beside, own = runs.values()
+    finished = Finished(tmp_path / NAME)
+    assert finished.result(GRID[0]) is None
+    files.write_record(beside / "result.json", made(GRID[0], 0.1))
+    files.write_record(beside / "costs.json", {"step_ms": 1.0})
+    (tmp_path / "report.html").write_text("no table")
+    finished = Finished(tmp_path / NAME, {NAME: {GRID[0].key: made(GRID[0], 0.3)}})
+    assert finished.result(GRID[0]) == made(GRID[0], 0.1, costs={"step_ms": 1.0})
+    assert finished.result(GRID[1]) is None
+    assert finished.runs == own.parent
+    files.write_record(own / "result.json", made(GRID[0], 0.2))
+    assert finished.result(GRID[0])["test"]["recall@20"] == 0.2
+
+
 def test_another_tables_run_is_known_but_after_the_tables_own(tmp_path):
     known = {
         NAME: {GRID[0].key: made(GRID[0], 0.1)},

@@ -61,6 +61,18 @@ def test_what_is_finished_is_not_run_and_says_how_long_others_take(tmp_path):
     assert make_all.plan_table(table, planned.options, tmp_path, "cpu") == planned
 
 
+def test_a_run_of_several_tables_is_planned_once(tmp_path):
+    planned = {one.table.name: one for one in make_all.plan("short", tmp_path, "gpu", None)}
+    keys = [config.key for one in planned.values() for config, _ in one.missing]
+    assert len(set(keys)) == len(keys)
+    parts, of = planned["parts-multvae-ml1m"], planned["multvae-ml1m"]
+    whole = {config.key for config in parts.table.grid(parts.options)}
+    there = whole & {config.key for config, _ in of.missing}
+    assert parts.n_shared == len(there) > 0
+    assert f" 0 finished, {len(there)} of tables before, " in parts.lines(1)[0]
+    assert make_all.plan_table(parts.table, parts.options, tmp_path, "gpu").n_shared == 0
+
+
 def test_what_a_gpu_took_says_nothing_of_a_cpu(tmp_path):
     table = TABLES["multvae-synthetic"]
     finish(tmp_path, table, table.grid(Options())[0], 120.0)

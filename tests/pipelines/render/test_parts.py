@@ -62,7 +62,7 @@ def test_how_often_masks_are_updated_is_not_said_of_those_that_stay():
     base, *others = (c.to_dict() for c in table.grid(Options()))
     names = [parts.change(config, base) for config in others]
     assert names[-1] == "dense"
-    assert "static, init = spectral, first_values = rescale" in names
+    assert "static, first_values = rescale, init = spectral" in names
     assert names[0] == "update_ratio = 0.3, update_share = 1.0"
     made = [made | {"config": base} for made in results(Options(), score)[:1]]
     assert "masks updated as often as the algorithm has it." in parts.sheet(table, made).markdown()
