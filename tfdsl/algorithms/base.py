@@ -1,13 +1,13 @@
 """What all algorithms share: density, budget, initial masks, and which tensors compete."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self, TypeAlias
 
 import tensorflow as tf
 
-from tfdsl import checks, distributions, initial, masks, row_blocks, schedules
-from tfdsl.algorithms import rows
+from tfdsl import checks, distributions, initial, masks, schedules
+from tfdsl.algorithms import grouping
 from tfdsl.algorithms.criteria import WeightState
 from tfdsl.seeds import Seed
 
@@ -17,9 +17,6 @@ INITS = ("exact", "bernoulli", "magnitude")
 GRANULARITIES = ("entry", "row", "embedding_row")
 FIRST_VALUES = ("keep", "rescale", "scores")
 OPTIMIZER_STATES = ("keep", "mask", "reset")
-
-_GroupFn = Callable[[WeightState, Any, Tensor, Tensor], Tensor]
-_BudgetFn = Callable[[WeightState, Tensor, Tensor, Tensor], Tensor]
 
 
 class Algorithm(schedules.Serializable):
@@ -187,7 +184,8 @@ class Algorithm(schedules.Serializable):
         if densities is None:
             densities = self.densities([tuple(weight.shape) for weight in weights])
         shares = list(zip(densities, budgets, strict=True))
-        return self._each(self._initial, states, tf.cast(step, tf.int64), shares, places, in_rows)
+        step = tf.cast(step, tf.int64)
+        return grouping.each(self, self._initial, states, step, shares, places, in_rows)
 
     def next_masks(
         self,
@@ -198,7 +196,9 @@ class Algorithm(schedules.Serializable):
         in_rows: Sequence[bool] | None = None,
     ) -> list[Tensor]:
         """Returns the masks after `step` (int64 scalar), one a weight; see `initial_masks`."""
-        return self._each(self._next, states, step, densities, places, in_rows)
+        if densities is None:
+            densities = self.densities([tuple(state.weight.shape) for state in states])
+        return grouping.each(self, self._next, states, step, densities, places, in_rows)
 
     def draw_candidates(
         self,
@@ -214,15 +214,13 @@ class Algorithm(schedules.Serializable):
             places: see `initial_masks`.
         """
         states = [WeightState(mask, mask) for mask in active]
-        shares = [1.0] * len(states)
-        in_rows = [True] * len(states)
-        return self._each(
-            self._candidates, states, tf.cast(step, tf.int64), shares, places, in_rows
-        )
+        n, in_rows = [self.candidates] * len(states), [True] * len(states)
+        step = tf.cast(step, tf.int64)
+        return grouping.each(self, self._candidates, states, step, n, places, in_rows)
 
-    def _candidates(self, state: WeightState, _: float, step: Tensor, seed: Tensor) -> Tensor:
-        n = tf.fill([state.mask.shape[0]], self.candidates)
-        return self._in_blocks(self.candidates_of, state, n, step, seed)
+    def _candidates(self, state: WeightState, n: int, step: Tensor, seed: Tensor) -> Tensor:
+        of_rows = tf.fill([state.mask.shape[0]], n)
+        return grouping.in_blocks(self.candidates_of, state, of_rows, step, seed)
 
     def candidates_of(self, state: WeightState, n: Tensor, step: Tensor, seed: Tensor) -> Tensor:
         """Returns `n` inactive entries of each row, (rows,), drawn at random, as a mask.
@@ -243,7 +241,7 @@ class Algorithm(schedules.Serializable):
         density, budget = share
         if budget is None:
             budget = self._budget(state, density, step)
-        return self._in_blocks(self._first, state, budget, step, seed)
+        return grouping.in_blocks(self._first, state, budget, step, seed)
 
     def _first(self, state: WeightState, budget: Tensor, step: Tensor, seed: Tensor) -> Tensor:
         shape = tuple(state.weight.shape)
@@ -258,22 +256,8 @@ class Algorithm(schedules.Serializable):
         return masks.random_mask(shape, budget, seed)
 
     def _next(self, state: WeightState, density: float, step: Tensor, seed: Tensor) -> Tensor:
-        return self._in_blocks(self.update, state, self._budget(state, density, step), step, seed)
-
-    def _in_blocks(
-        self, fn: _BudgetFn, state: WeightState, budget: Tensor, step: Tensor, seed: Tensor
-    ) -> Tensor:
-        """Returns what `fn` makes of a weight; of many rows, of a block of them at a time."""
-        if not budget.shape.rank:
-            return fn(state, budget, step, seed)
-        there = [name for name, part in state._asdict().items() if part is not None]
-
-        def of_block(parts: Sequence[Tensor], seed: Tensor) -> Tensor:
-            block = dict(zip(there, parts[1:], strict=True))
-            return fn(WeightState(**block), parts[0], step, seed)
-
-        return row_blocks.apply(
-            of_block, [budget, *(getattr(state, name) for name in there)], seed, tf.bool
+        return grouping.in_blocks(
+            self.update, state, self._budget(state, density, step), step, seed
         )
 
     def _budget(self, state: WeightState, density: float | Tensor, step: Tensor) -> Tensor:
@@ -283,38 +267,6 @@ class Algorithm(schedules.Serializable):
         if state.weight.shape.rank == 1:
             return total
         return distributions.row_budgets(total, state.weight.shape[0])
-
-    def _each(
-        self,
-        fn: _GroupFn,
-        states: Sequence[WeightState],
-        step: Tensor,
-        shares: Sequence[Any] | None,
-        places: Sequence[int] | None = None,
-        in_rows: Sequence[bool] | None = None,
-    ) -> list[Tensor]:
-        """Calls `fn` with each weight's flat state; with all of them joined for a global budget."""
-        shapes = [tuple(state.weight.shape) for state in states]
-        shares = self.densities(shapes) if shares is None else shares
-        in_rows = [self.has_rows(False)] * len(states) if in_rows is None else in_rows
-        flat = [
-            state.map(rows.rows if by_row else rows.flat)
-            for state, by_row in zip(states, in_rows, strict=True)
-        ]
-        if self.distribution == "global":
-            joined = fn(WeightState.join(flat), shares[0], step, self.seed_of(step))
-            parts = tf.split(joined, [math.prod(shape) for shape in shapes])
-        else:
-            parts = [
-                fn(state, share, step, self.seed_of(step, place))
-                for place, state, share in zip(
-                    range(len(flat)) if places is None else places, flat, shares, strict=True
-                )
-            ]
-        return [
-            rows.unrows(mask, shape) if by_row else tf.reshape(mask, shape)
-            for mask, shape, by_row in zip(parts, shapes, in_rows, strict=True)
-        ]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
