@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Iterator, Sequence, Set
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -12,6 +12,8 @@ from pipelines.render.sheet import Sheet
 from pipelines.tables.base import Table
 
 PICTURE = "table.png"
+# The runs of one row, which differ in their seeds alone.
+_Row: TypeAlias = Sequence[dict[str, Any]]
 
 
 def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
@@ -29,11 +31,9 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
         page.notes = f"{results[0]['missing']}."
         return page
     rows = figures.group(made)
-    first_of = {1.0: rows[0]}
-    for runs in rows:
-        first_row = first_of.setdefault(runs[0]["config"]["density"], runs)
+    for name, runs, first_row in zip(_names(rows), rows, _first_rows(rows), strict=True):
         base = {run["config"]["seed"]: run for run in first_row}
-        cells = [change(runs[0]["config"], rows[0][0]["config"]), str(len(runs))]
+        cells = [name, str(len(runs))]
         cells += [figures.spread([run["test"][metric] for run in runs]) for metric in table.metrics]
         of_base = [base.get(run["config"]["seed"], run) for run in runs]
         both = [[run["test"][first] for run in of] for of in (runs, of_base)]
@@ -55,16 +55,38 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
     return page
 
 
+def _first_rows(rows: Sequence[_Row]) -> list[_Row]:
+    """Returns of each row the first of its density; of dense the first of all."""
+    first_of = {1.0: rows[0]}
+    return [first_of.setdefault(runs[0]["config"]["density"], runs) for runs in rows]
+
+
+def _names(rows: Sequence[_Row]) -> list[str]:
+    """Names each row by what it has otherwise than the first one, of its density if there are more.
+
+    The first one is named by all that it was given.
+    """
+    configs = [runs[0]["config"] for runs in rows]
+    first = [runs[0]["config"] for runs in _first_rows(rows)]
+    densities = {config["density"] for config in configs} - {1.0}
+    at = {density: f"at {density:g}: " for density in densities if len(densities) > 1}
+    return [
+        at.get(config["density"], "") + change(config, base)
+        for config, base in zip(configs, first, strict=True)
+    ]
+
+
 def change(config: dict[str, Any], base: dict[str, Any]) -> str:
     """Names what one configuration has otherwise than another, but for the seed."""
-    algorithm = config["algorithm"]
+    algorithm, given = config["algorithm"], config["algorithm_settings"]
     if algorithm == base["algorithm"]:
         named = [f"{name} = {value}" for name, value in _differences(config, base)]
-        return ", ".join(named) or f"{algorithm}, as it is"
+        own = [algorithm, *(f"{name} = {value}" for name, value in given.items())]
+        return ", ".join(named or own) if named or given else f"{algorithm}, as it is"
     # Of another algorithm all settings are named, whether the first has the same or not.
     still = {"dense": {"density", "update_interval"}, "static": {"update_interval"}}
     others = {"algorithm", "algorithm_settings"} | still.get(algorithm, set())
-    differences = dict(_differences(config, base, others)) | config["algorithm_settings"]
+    differences = dict(_differences(config, base, others)) | given
     return ", ".join([algorithm, *(f"{name} = {value}" for name, value in differences.items())])
 
 
@@ -81,20 +103,20 @@ def _differences(
 
 
 def picture(table: Table, results: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
-    """Draws the first metric of every row, a point a seed, and the first row's mean as a line."""
+    """Draws the first metric of every row, a point a seed, and the first rows' means as lines."""
     metric = table.metrics[0]
     rows = figures.group([result for result in results if "missing" not in result])
     figure, axes = plt.subplots(figsize=(6.4, 1.2 + 0.28 * len(rows)), layout="constrained")
-    names = [change(runs[0]["config"], rows[0][0]["config"]) for runs in rows]
     for place, runs in enumerate(rows):
         values = [run["test"][metric] for run in runs]
         label = "a seed" if place == 0 else None
         axes.plot(values, [place] * len(values), "o", color="tab:blue", alpha=0.5, label=label)
         label = "mean" if place == 0 else None
         axes.plot(np.mean(values), place, "|", color="black", markersize=14, label=label)
-    if rows:
-        axes.axvline(np.mean([run["test"][metric] for run in rows[0]]), color="grey", linewidth=1)
-    axes.set_yticks(range(len(rows)), names)
+    for place, first_row in enumerate(_first_rows(rows) if rows else []):
+        mean = np.mean([run["test"][metric] for run in first_row])
+        axes.plot([mean, mean], [place - 0.5, place + 0.5], color="grey", linewidth=1)
+    axes.set_yticks(range(len(rows)), _names(rows) if rows else [])
     axes.invert_yaxis()
     axes.set_xlabel(f"test {metric}")
     figure.suptitle(table.title, fontsize="medium")  # over the names too: it is long

@@ -15,7 +15,7 @@ _ROWS_AT = (DENSITY, 0.05)
 _STAY = {"init": "spectral", "granularity": "row"}  # first masks, for "static"
 # What SpectralDSL's kernels began with when it was looked at how they move and compete.
 _DRAWN = {"first_values": "rescale"}
-_NOTES = "Every row but the first has the first one's configuration but for what it names."
+_NOTES = "Every row has the configuration of the first one at its density, but for what it names."
 
 
 def _settings(**settings: Any) -> dict[str, Any]:

@@ -50,11 +50,38 @@ def test_a_row_of_another_algorithm_names_all_of_its_settings():
     base, *others = (c.to_dict() for c in TABLES["users-gowalla"].grid(Options()))
     names = [parts.change(config, base) for config in others]
     assert names[:4] == ["users = 0.6", "users = 0.8", "users = 0.9", "users = 0.95"]
-    assert names[4:6] == ["density = 0.5", "density = 0.5, users = 0.6"]
+    assert parts.change(base, base) == "static, init = spectral, granularity = row"
     assert "spectral, users = 0.9" in names
     assert "spectral, update_interval = 1800, users = 0.9, update_ratio = 0.1" in names
     assert "spectral, density = 0.05, users = 0.9" in names
     assert names[-1] == "dense"
+
+
+def test_rows_of_several_densities_say_which(tmp_path):
+    table = TABLES["values-multvae-ml1m"]
+    grid = [c for c in table.grid(Options(seeds=(0, 1))) if c.density in (0.8, 0.5, 1.0)]
+    made = [
+        result()
+        | {"config": config.to_dict(), "test": dict.fromkeys(table.metrics, 0.1 * config.density)}
+        | {"validation": dict.fromkeys(table.metrics, 0.3), "report": {"density": config.density}}
+        | {"steps": 10, "masks": []}
+        for config in grid
+    ]
+    lines = parts.sheet(table, made).markdown().splitlines()[4:13]
+    cells = [[cell.strip() for cell in line.split("|")[1:]] for line in lines]
+    names = [row[0] for row in cells]
+    assert names[:2] == [
+        "at 0.8: spectral, first_values = scores",
+        "at 0.8: first_values = rescale",
+    ]
+    assert names[4:6] == [
+        "at 0.5: spectral, first_values = scores",
+        "at 0.5: first_values = rescale",
+    ]
+    assert names[-1] == "dense"
+    differences = [row[4] for row in cells]
+    assert differences == ["", *["+0.0000"] * 3, "", *["+0.0000"] * 3, "+0.0200"]
+    parts.picture(table, made, tmp_path / "picture.png")
 
 
 def test_how_often_masks_are_updated_is_not_said_of_those_that_stay():
