@@ -90,9 +90,10 @@ def _spectral(config: "RunConfig", training: Training) -> tfdsl.SpectralDSL:
 
 
 def _begins_with_scores(config: "RunConfig") -> bool:
-    """Whether a run of "spectral" has first values by itself that it had not at first."""
+    """Whether kernels of a run of "spectral" begin with scores without being told so."""
     given = config.algorithm_settings
-    return config.model == "multvae" and not set(given) & {"init", "first_values"}
+    is_told = "first_values" in given or given.get("init", "spectral") != "spectral"
+    return config.model == "multvae" and not is_told
 
 
 def _neurons(config: "RunConfig") -> dict[str, Any]:

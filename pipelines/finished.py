@@ -1,14 +1,17 @@
 """The runs of a table that are finished: here, in a table beside it, or known from elsewhere."""
 
+import contextlib
 import pathlib
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from data.errors import DataError
 from pipelines import files
 from pipelines.command_line import say
 from pipelines.config import RunConfig
 from pipelines.render import report
 
+_RESULT, _COSTS = "result.json", "costs.json"
 # Results by the name of their table's folder and the key of their run.
 Known: TypeAlias = Mapping[str, Mapping[str, dict[str, Any]]]
 
@@ -29,8 +32,7 @@ class Finished:
 
     def __init__(self, folder: pathlib.Path, known: Known | None = None) -> None:
         self.runs = folder / "runs"
-        others = sorted(path for path in folder.parent.glob("*/runs") if path != self.runs)
-        self._folders = (self.runs, *others)
+        self._beside = sorted(path for path in folder.parent.glob("*/runs") if path != self.runs)
         known = known or {}
         self._known: dict[str, dict[str, Any]] = {}
         for results in (*known.values(), known.get(folder.name, {})):
@@ -43,20 +45,41 @@ class Finished:
         """Returns the result of a run, with what it costs where that was measured, or None.
 
         Raises:
-            DataError: it is there and damaged.
+            DataError: this table has it, and it is damaged. In a table beside it, it counts as not
+                there.
         """
-        result = self._record(config, "result.json") or self._known.get(config.key)
+        result = self._record(config, _RESULT) or self._known.get(config.key)
         costs = self.costs(config)
         return result | {"costs": costs} if result and costs else result
 
     def costs(self, config: RunConfig) -> dict[str, Any] | None:
         """Returns what was measured of what a run costs, or None; raises as `result` does."""
-        found = self._record(config, "costs.json")
+        found = self._record(config, _COSTS)
         return found or self._known.get(config.key, {}).get("costs")
 
+    def take(self, config: RunConfig) -> None:
+        """Copies what a table beside this one has of a finished run, where this one has it not."""
+        own = self.runs / config.key
+        for name, more in ((_COSTS, ()), (_RESULT, ("config.json", "metrics.csv"))):
+            found = None if (own / name).exists() else self._found_beside(config, name)
+            for each in (*more, name) if found else ():
+                with contextlib.suppress(FileNotFoundError):
+                    files.write_text(own / each, (found / each).read_text(encoding="utf-8"))
+
     def _record(self, config: RunConfig, name: str) -> dict[str, Any] | None:
-        found = (files.read_record(folder / config.key / name) for folder in self._folders)
-        return next(filter(None, found), None)
+        own = files.read_record(self.runs / config.key / name)
+        found = None if own else self._found_beside(config, name)
+        return files.read_record(found / name) if found else own
+
+    def _found_beside(self, config: RunConfig, name: str) -> pathlib.Path | None:
+        """Returns the folder of a run in a table beside this one that has a sound record."""
+        for folder in (runs / config.key for runs in self._beside):
+            try:
+                if files.read_record(folder / name):
+                    return folder
+            except (DataError, OSError) as error:
+                say(f"left out: {error}")
+        return None
 
 
 def known_in(folder: pathlib.Path) -> dict[str, dict[str, dict[str, Any]]]:

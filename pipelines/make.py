@@ -89,6 +89,8 @@ def make_table(
     # What was made before stays in the table when only some rows or seeds are asked for.
     seeds = tuple(sorted({*options.seeds, *finished.seeds, *_seeds_in(runs)}))
     whole = table.grid(dataclasses.replace(options, algorithms=None, seeds=seeds))
+    for config in whole:
+        finished.take(config)
     every = [finished.result(config) or of.get(config.key) for config in whole]
     results = [result for result in every if result]
     if not results:

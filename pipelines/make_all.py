@@ -32,7 +32,7 @@ class Planned:
         missing: the runs that are not finished, with the seconds each is thought to take, or None
             where nothing like it was run.
         n_finished: how many are.
-        n_shared: how many tables before it are to run.
+        n_shared: how many of its runs are to be made for tables before it.
     """
 
     table: Table
@@ -45,7 +45,7 @@ class Planned:
         """Returns what is to be run, a line each."""
         title = f"{self.table.name}: {len(self.missing)} to run, {self.n_finished} finished"
         if self.n_shared:
-            title += f", {self.n_shared} of tables before"
+            title += f", {self.n_shared} more with tables before it"
         jobs = min(jobs, self.table.at_once)
         if self.missing:
             title += f", {_about(_total([s for _, s in self.missing]), jobs)} with {jobs} at once"

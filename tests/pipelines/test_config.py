@@ -30,13 +30,13 @@ def test_every_field_changes_the_key():
 
 
 def test_what_an_algorithm_had_by_itself_before_is_another_run():
-    own, named = {}, {"first_values": "rescale"}
+    settings = [{}, {"init": "spectral"}, {"first_values": "rescale"}, {"init": "magnitude"}]
     found = [
         REVISIONS["spectral"](RunConfig("x", model, "spectral", 0.2, algorithm_settings=given))
         for model in ("multvae", "neumf")
-        for given in (own, named)
+        for given in settings
     ]
-    assert found == [2, 1, 1, 1]
+    assert found == [2, 2, 1, 1, *[1] * 4]
 
 
 @pytest.mark.parametrize("name", MASKS)

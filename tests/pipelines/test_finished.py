@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import shutil
 
 import pytest
 from made_results import result
@@ -102,6 +103,34 @@ def test_a_run_of_a_table_beside_it_is_not_made_again(tmp_path):
     assert finished.runs == own.parent
     files.write_record(own / "result.json", made(GRID[0], 0.2))
     assert finished.result(GRID[0])["test"]["recall@20"] == 0.2
+
+
+def test_a_run_of_a_table_beside_it_is_taken_and_stays(tmp_path):
+    beside = tmp_path / "a-table" / "runs" / GRID[0].key
+    files.write_record(beside / "result.json", made(GRID[0]))
+    (beside / "metrics.csv").write_text("epoch\n1\n")
+    make_table(TABLE.name, Options(algorithms=("dense",)), tmp_path, None, run=False)
+    files.write_record(beside / "costs.json", {"step_ms": 1.0})  # measured later
+    Finished(tmp_path / NAME).take(GRID[0])
+    shutil.rmtree(tmp_path / "a-table")
+    finished = Finished(tmp_path / NAME)
+    assert finished.result(GRID[0]) == made(GRID[0], costs={"step_ms": 1.0})
+    assert (finished.runs / GRID[0].key / "metrics.csv").read_text() == "epoch\n1\n"
+
+
+def test_a_damaged_run_of_a_table_beside_it_is_not_there(tmp_path, capsys):
+    files.write_record(tmp_path / "b-table" / "runs" / GRID[0].key / "result.json", made(GRID[0]))
+    damaged = tmp_path / "a-table" / "runs" / GRID[0].key
+    damaged.mkdir(parents=True)
+    (damaged / "result.json").write_text("{}")
+    (damaged / "costs.json").mkdir()
+    finished = Finished(tmp_path / NAME)
+    assert finished.result(GRID[0]) == made(GRID[0])
+    assert "left out: " in capsys.readouterr().err
+    finished.take(GRID[0])
+    (finished.runs / GRID[0].key / "result.json").write_text("{}")
+    with pytest.raises(DataError, match="is damaged or was changed"):
+        finished.result(GRID[0])
 
 
 def test_another_tables_run_is_known_but_after_the_tables_own(tmp_path):

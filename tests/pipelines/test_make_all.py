@@ -69,7 +69,7 @@ def test_a_run_of_several_tables_is_planned_once(tmp_path):
     whole = {config.key for config in parts.table.grid(parts.options)}
     there = whole & {config.key for config, _ in of.missing}
     assert parts.n_shared == len(there) > 0
-    assert f" 0 finished, {len(there)} of tables before, " in parts.lines(1)[0]
+    assert f" 0 finished, {len(there)} more with tables before it, " in parts.lines(1)[0]
     assert make_all.plan_table(parts.table, parts.options, tmp_path, "gpu").n_shared == 0
 
 

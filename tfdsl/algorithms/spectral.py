@@ -26,8 +26,8 @@ class SpectralDSL(DSL):
       a kernel all entries compete;
     - `users`: 0.9 of a table of nodes' weights are users': a graph convolution makes an item of its
       users as well as of its own row;
-    - `first_values`: "scores", a kernel begins with the scores of its first mask; of an `init` that
-      has none "rescale", what the mask leaves is made as much larger as it is fewer;
+    - `first_values`: "scores", a kernel begins with the scores of its first mask; with an `init`
+      that is no `Spectral` "rescale", what the mask leaves is made as much larger as it is fewer;
     - `grow`: "accumulated_gradient", what all batches since the last update say; and `candidates`,
       8 of each row of a table, so that tables can be packed (`SparseEmbedding(storage="packed")`);
     - `update_ratio`: from 0.3, since the first masks are good already;
@@ -102,7 +102,9 @@ class SpectralDSL(DSL):
             raise ValueError(
                 "Give `interactions`, and `users` with them, or `init`; received both."
             )
-        own.setdefault("first_values", "rescale" if isinstance(init, str) else "scores")
+        # The scores of others may be no more than an order.
+        values = "scores" if isinstance(init, initial.Spectral) else "rescale"
+        own.setdefault("first_values", values)
         checks.count("total_steps", total_steps)
         last: Any = update_end
         if update_interval is None:

@@ -70,9 +70,22 @@ def spectral(n_items=40):
     return initial.Spectral(matrix.astype("float32"))
 
 
-@pytest.mark.parametrize("init", ["exact", "magnitude", "spectral"])
-def test_spectral_dsl_begins_with_scores_where_there_are_some(init):
-    init, own = (spectral(), "scores") if init == "spectral" else (init, "rescale")
+class Ranks:
+    """An `init` of the user's own, whose scores are an order and no more."""
+
+    def scores(self, path, shape):
+        return np.append(np.arange(np.prod(shape) - 1, dtype="f4"), np.inf).reshape(shape)
+
+    def get_config(self):
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("init", "own"),
+    [("exact", "rescale"), ("magnitude", "rescale"), (Ranks(), "rescale"), (None, "scores")],
+)
+def test_spectral_dsl_begins_with_scores_of_spectral_first_masks(init, own):
+    init = init or spectral()
     found, expected = (
         made(tfdsl.SpectralDSL(0.1, total_steps=100, init=init, **given))
         for given in ({}, {"first_values": own})
