@@ -5,16 +5,14 @@ import os
 from scipy import sparse
 
 from data import catalog, fetch
-from pipelines import fold_in, interactions, leave_one_out
+from pipelines import fold_in, id_pairs, interactions, leave_one_out, pair_files
 from pipelines.fold_in import FoldInSplit
 from pipelines.leave_one_out import LeaveOneOut
 
 NAME = "citeulike-t"
 
 
-def read(
-    data_dir: str | os.PathLike[str] | None = None, in_order: bool = False
-) -> interactions.Pairs:
+def read(data_dir: str | os.PathLike[str] | None = None, in_order: bool = False) -> id_pairs.Pairs:
     """Finds, reads and checks `users.dat`; ids are the file's own.
 
     Args:
@@ -26,10 +24,10 @@ def read(
     """
     path = fetch.locate(NAME, data_dir) / "users.dat"
     counts = catalog.get(NAME).counts
-    pairs = interactions.read_counted_rows(path, counts["users"], counts["items"])
-    interactions.check_content(path, pairs, NAME, "")
+    pairs = pair_files.read_counted_rows(path, counts["users"], counts["items"])
+    id_pairs.check_content(path, pairs, NAME, "")
     if in_order:
-        interactions.check_order(path.parent, (pairs.users, pairs.items), NAME)
+        id_pairs.check_order(path.parent, (pairs.users, pairs.items), NAME)
     return pairs
 
 

@@ -16,8 +16,8 @@ from data.errors import DataError
 from pipelines import files, text_ranges, vocabularies
 from pipelines.clicks import transform_integers
 from pipelines.criteo_text import N_DENSE, N_FIELDS, BadLines, parse_chunks
+from pipelines.id_pairs import check_lines
 from pipelines.integers import REMEDY
-from pipelines.interactions import check_lines
 from pipelines.stored_clicks import BlockWriter, StoredClicks, pack
 from pipelines.text_ranges import Range, Threads
 

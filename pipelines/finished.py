@@ -62,23 +62,31 @@ class Finished:
         own = self.runs / config.key
         for name, more in ((_COSTS, ()), (_RESULT, ("config.json", "metrics.csv"))):
             found = None if (own / name).exists() else self._found_beside(config, name)
-            for each in (*more, name) if found else ():
+            if not found:
+                continue
+            folder, record = found
+            for each in more:
                 with contextlib.suppress(FileNotFoundError):
-                    files.write_text(own / each, (found / each).read_text(encoding="utf-8"))
+                    files.write_text(own / each, (folder / each).read_text(encoding="utf-8"))
+            files.write_record(own / name, record)  # the last: it says that all is there
 
     def _record(self, config: RunConfig, name: str) -> dict[str, Any] | None:
         own = files.read_record(self.runs / config.key / name)
         found = None if own else self._found_beside(config, name)
-        return files.read_record(found / name) if found else own
+        return found[1] if found else own
 
-    def _found_beside(self, config: RunConfig, name: str) -> pathlib.Path | None:
-        """Returns the folder of a run in a table beside this one that has a sound record."""
+    def _found_beside(
+        self, config: RunConfig, name: str
+    ) -> tuple[pathlib.Path, dict[str, Any]] | None:
+        """Returns the run's folder in a table beside this one, and its record, if that is sound."""
         for folder in (runs / config.key for runs in self._beside):
             try:
-                if files.read_record(folder / name):
-                    return folder
+                record = files.read_record(folder / name)
             except (DataError, OSError) as error:
                 say(f"left out: {error}")
+                continue
+            if record:
+                return folder, record
         return None
 
 

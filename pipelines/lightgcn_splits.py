@@ -3,7 +3,7 @@
 import os
 
 from data import catalog, fetch
-from pipelines import interactions
+from pipelines import id_pairs, interactions, pair_files
 from pipelines.interactions import Interactions
 
 
@@ -26,11 +26,11 @@ def load(
     counts = catalog.get(name).counts
     shape = (counts["users"], counts["items"])
     paths = {part: folder / f"{part}.txt" for part in ("train", "test")}
-    parts = {part: interactions.read_adjacency(path, *shape) for part, path in paths.items()}
+    parts = {part: pair_files.read_adjacency(path, *shape) for part, path in paths.items()}
     # First, since it names the line: such a pair is also none that the catalogue knows.
-    interactions.refuse_overlap(paths["test"], parts["train"], parts["test"], shape[1])
+    id_pairs.refuse_overlap(paths["test"], parts["train"], parts["test"], shape[1])
     for part, path in paths.items():
-        interactions.check_content(path, parts[part], name, part)
+        id_pairs.check_content(path, parts[part], name, part)
     matrix = interactions.to_matrix(parts["train"].users, parts["train"].items, shape)
     train, validation = interactions.hold_out(matrix, validation_share)
     test = interactions.to_matrix(parts["test"].users, parts["test"].items, shape)

@@ -11,7 +11,7 @@ import numpy as np
 
 from data import fetch
 from data.errors import DataError
-from pipelines import fold_in, interactions
+from pipelines import fold_in, id_pairs
 
 _MAX_USER = 6040  # ids as the data set's README gives them
 _MAX_MOVIE = 3952
@@ -48,7 +48,7 @@ def read_ml1m(folder: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
                 f"1..{largest}; {_REMEDY}"
             )
     users, movies = table[:, 0], table[:, 1]
-    again = interactions.repeated(users * (_MAX_MOVIE + 1) + movies)
+    again = id_pairs.repeated(users * (_MAX_MOVIE + 1) + movies)
     if again.any():
         line = int(np.argmax(again))
         raise DataError(
@@ -74,11 +74,11 @@ def load_ml1m(
     folder = fetch.locate("ml-1m", data_dir)
     users, items = read_ml1m(folder)
     lines = np.arange(1, len(users) + 1)
-    interactions.check_content(
-        _file(folder), interactions.Pairs(users, items, lines, len(users)), "ml-1m", ""
+    id_pairs.check_content(
+        _file(folder), id_pairs.Pairs(users, items, lines, len(users)), "ml-1m", ""
     )
     if in_order:
-        interactions.check_order(folder, (users, items), "ml-1m")
+        id_pairs.check_order(folder, (users, items), "ml-1m")
     return users, items
 
 

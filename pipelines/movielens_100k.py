@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from data.errors import DataError
-from pipelines import integers, interactions
+from pipelines import id_pairs, integers
 from pipelines.integers import REMEDY
 
 _COLUMNS = ("user", "item", "rating", "timestamp")
@@ -99,7 +99,7 @@ def _read_ratings(path: pathlib.Path, n_users: int, n_items: int) -> np.ndarray:
                 f"{REMEDY}"
             )
     users, items = columns[:2]
-    again = interactions.repeated(users * (n_items + 1) + items)
+    again = id_pairs.repeated(users * (n_items + 1) + items)
     if again.any():
         line = int(np.argmax(again))
         raise DataError(

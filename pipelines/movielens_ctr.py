@@ -11,7 +11,7 @@ import numpy as np
 
 from data import catalog, fetch
 from data.errors import DataError
-from pipelines import interactions, movielens_100k
+from pipelines import id_pairs, movielens_100k
 from pipelines.clicks import ClickData, Clicks
 from pipelines.integers import REMEDY
 
@@ -44,7 +44,7 @@ def load(data_dir: str | os.PathLike[str] | None = None, n_days: int = 10) -> Cl
                 f"{folder / file}, line {count}, is its last: the official ml-100k has "
                 f"{expected[what]} {what}, one a line: lines are missing or were added; {REMEDY}"
             )
-    interactions.check_order(folder, dataclasses.astuple(ratings), "ml-100k")
+    id_pairs.check_order(folder, dataclasses.astuple(ratings), "ml-100k")
     return split(ratings, n_days)
 
 

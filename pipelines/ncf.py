@@ -11,7 +11,7 @@ from scipy import sparse
 
 from data import catalog, fetch
 from data.errors import DataError
-from pipelines import integers, interactions, leave_one_out
+from pipelines import id_pairs, integers, interactions, leave_one_out, pair_files
 from pipelines.integers import REMEDY
 from pipelines.leave_one_out import N_NEGATIVES, Candidates, LeaveOneOut
 
@@ -39,13 +39,13 @@ def load(data_dir: str | os.PathLike[str] | None = None) -> LeaveOneOut:
     path = next((folder / name for name in _TRAIN if (folder / name).is_file()), None)
     if path is None:
         raise DataError(f"{folder} has no file {' or '.join(_TRAIN)}; {REMEDY}")
-    train = interactions.read_columns(path, _TRAIN[path.name], *shape)
+    train = pair_files.read_columns(path, _TRAIN[path.name], *shape)
     test_path = folder / "ml-1m.test.rating"
-    test = interactions.read_columns(test_path, 4, *shape)
+    test = pair_files.read_columns(test_path, 4, *shape)
     # First, since it names the line: such a pair is also none that the catalogue knows.
-    interactions.refuse_overlap(test_path, train, test, shape[1])
-    interactions.check_content(path, train, NAME, "train")
-    interactions.check_content(test_path, test, NAME, "test")
+    id_pairs.refuse_overlap(test_path, train, test, shape[1])
+    id_pairs.check_content(path, train, NAME, "train")
+    id_pairs.check_content(test_path, test, NAME, "test")
     matrix = interactions.to_matrix(train.users, train.items, shape)
     negatives = _negatives(folder / "ml-1m.test.negative", train, test, shape[1])
     asked = Candidates(test.users, np.concatenate([test.items[:, None], negatives], axis=1))
@@ -55,7 +55,7 @@ def load(data_dir: str | os.PathLike[str] | None = None) -> LeaveOneOut:
 
 
 def _negatives(
-    path: pathlib.Path, train: interactions.Pairs, test: interactions.Pairs, n_items: int
+    path: pathlib.Path, train: id_pairs.Pairs, test: id_pairs.Pairs, n_items: int
 ) -> np.ndarray:
     """Reads lines `(user,item) negative negative ...`, one a line of the test file.
 
@@ -72,7 +72,7 @@ def _negatives(
             f"(user,item) and {N_NEGATIVES} negatives; {REMEDY}"
         )
     rows = table.values.reshape(-1, expected)
-    interactions.check_lines(path, len(rows), len(test.users), "test pair")
+    id_pairs.check_lines(path, len(rows), len(test.users), "test pair")
     own = (rows[:, 0] == test.users) & (rows[:, 1] == test.items)
     if not own.all():
         line = int(np.argmin(own))
@@ -88,7 +88,7 @@ def _negatives(
         raise DataError(
             f"{path}, line {lines[place]}: item {items[place]} is not in 0..{n_items - 1}; {REMEDY}"
         )
-    pairs = interactions.Pairs(users, items.astype(np.int32), lines, table.n_lines)
-    interactions.refuse_overlap(path, train, pairs, n_items)
-    interactions.check_content(path, pairs, NAME, "negative")
+    pairs = id_pairs.Pairs(users, items.astype(np.int32), lines, table.n_lines)
+    id_pairs.refuse_overlap(path, train, pairs, n_items)
+    id_pairs.check_content(path, pairs, NAME, "negative")
     return rows[:, 2:].astype(np.int32)

@@ -6,7 +6,7 @@ from real_data import FOLDER, needs
 
 from data import catalog
 from data.errors import DataError
-from pipelines import interactions, lightgcn_splits
+from pipelines import id_pairs, lightgcn_splits, pair_files
 
 TRAIN, TEST = "0 1 2 3\n1 0 4\n2 3\n", "0 4\n1 1 2\n"
 
@@ -21,7 +21,7 @@ def tiny(tmp_path, monkeypatch):
     for part, content in (("train", TRAIN), ("test", TEST)):
         path = folder / f"{part}.txt"
         path.write_text(content)
-        known[part] = interactions.digest(interactions.read_adjacency(path, 3, 5))
+        known[part] = id_pairs.digest(pair_files.read_adjacency(path, 3, 5))
     entry = dataclasses.replace(catalog.get("gowalla"), counts=counts, pairs_sha256=known)
     monkeypatch.setitem(catalog.CATALOG, "gowalla", entry)
     return tmp_path

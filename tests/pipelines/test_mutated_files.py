@@ -19,12 +19,13 @@ from data.errors import DataError
 from pipelines import (
     citeulike,
     criteo,
-    interactions,
+    id_pairs,
     lightgcn_splits,
     movielens,
     movielens_100k,
     movielens_ctr,
     ncf,
+    pair_files,
 )
 
 N_USERS, N_ITEMS = 12, 30
@@ -121,31 +122,31 @@ def _known(name, folder):
 
     def part(of, read):
         counts[f"{of}_interactions" if of else "interactions"] = len(read.users)
-        pairs[of] = interactions.digest(read)
+        pairs[of] = id_pairs.digest(read)
 
     if name == "citeulike-t":
-        read = interactions.read_counted_rows(folder / "users.dat", N_USERS, N_ITEMS)
+        read = pair_files.read_counted_rows(folder / "users.dat", N_USERS, N_ITEMS)
         part("", read)
-        content = interactions.digest_of(read[:2])
+        content = id_pairs.digest_of(read[:2])
     elif name == "gowalla":
         for of in ("train", "test"):
-            part(of, interactions.read_adjacency(folder / f"{of}.txt", N_USERS, N_ITEMS))
+            part(of, pair_files.read_adjacency(folder / f"{of}.txt", N_USERS, N_ITEMS))
     elif name == "ml-1m-ncf":
         for of, file, width in (("train", "train.rating.notime", 3), ("test", "test.rating", 4)):
-            part(of, interactions.read_columns(folder / f"ml-1m.{file}", width, N_USERS, N_ITEMS))
+            part(of, pair_files.read_columns(folder / f"ml-1m.{file}", width, N_USERS, N_ITEMS))
         text = (folder / "ml-1m.test.negative").read_text()
         rows = [line.split("\t") for line in text.splitlines()]
         users = np.repeat(np.arange(len(rows)), 2)
         items = np.array([row[1:] for row in rows], np.int32).ravel()
-        part("negative", interactions.Pairs(users, items, users, len(rows)))
+        part("negative", id_pairs.Pairs(users, items, users, len(rows)))
     elif name == "ml-1m":
         users, items = movielens.read_ml1m(folder)
-        part("", interactions.Pairs(users, items, users, len(users)))
-        content = interactions.digest_of((users, items))
+        part("", id_pairs.Pairs(users, items, users, len(users)))
+        content = id_pairs.digest_of((users, items))
     else:
         read = movielens_100k.read(folder)
         counts |= {"interactions": len(read.users), "users": 3, "items": 3}
-        content = interactions.digest_of(dataclasses.astuple(read))
+        content = id_pairs.digest_of(dataclasses.astuple(read))
     return {"counts": counts, "pairs_sha256": pairs, "content_sha256": content}
 
 

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from data import catalog
 from data.errors import DataError
-from pipelines import interactions, ncf
+from pipelines import id_pairs, ncf
 
 TRAIN = "0\t1\t5\n0\t2\t4\n1\t0\t3\n1\t3\t3\n"
 TEST = "0\t3\t4\t978300760\n1\t2\t5\t978300760\n"
@@ -24,8 +24,8 @@ def tiny(tmp_path, monkeypatch):
     """Two users and eight items in the place of NCF's split, with two negatives each."""
     counts, known = {"users": 2, "items": 8}, {}
     for part, (users, items) in PAIRS.items():
-        pairs = interactions.Pairs(np.array(users), np.array(items), np.arange(len(users)), 0)
-        counts[f"{part}_interactions"], known[part] = len(users), interactions.digest(pairs)
+        pairs = id_pairs.Pairs(np.array(users), np.array(items), np.arange(len(users)), 0)
+        counts[f"{part}_interactions"], known[part] = len(users), id_pairs.digest(pairs)
     entry = catalog.dataclasses.replace(catalog.get(ncf.NAME), counts=counts, pairs_sha256=known)
     monkeypatch.setitem(catalog.CATALOG, ncf.NAME, entry)
     monkeypatch.setattr(ncf, "N_NEGATIVES", 2)
