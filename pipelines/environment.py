@@ -17,6 +17,9 @@ _XLA_FLAGS = {
     "--xla_gpu_enable_command_buffer": "FUSION,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,CONDITIONAL,WHILE",
     # What is fastest by the clock is another matrix product, with other bits, in every process.
     "--xla_gpu_autotune_level": "0",
+    # Without the stopwatch XLA's own products have tiles of one size, which is slow for MultVAE's,
+    # of few rows and many items; cuBLAS knows what to take by the shapes.
+    "--xla_gpu_enable_triton_gemm": "false",
 }
 
 
