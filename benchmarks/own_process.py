@@ -1,5 +1,6 @@
 """A benchmark that measures each thing in a process of its own, by calling itself."""
 
+import concurrent.futures
 import json
 import subprocess
 import sys
@@ -19,3 +20,18 @@ def ask(module: str, words: Sequence[str]) -> dict[str, Any]:
         raise RuntimeError(process.stderr[-2000:])
     found: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
     return found
+
+
+def ask_all(module: str, many: Sequence[Sequence[str]], at_once: int) -> list[dict[str, Any]]:
+    """Returns as `ask` does, of several lists of flags, in their order.
+
+    Args:
+        module: as for `ask`.
+        many: flags of each process.
+        at_once: how many there are at a time.
+
+    Raises:
+        RuntimeError: one failed; with the end of what it said.
+    """
+    with concurrent.futures.ThreadPoolExecutor(at_once) as threads:
+        return list(threads.map(lambda words: ask(module, words), many))

@@ -13,9 +13,10 @@ the ratios of turns side by side, an update what the ten steps with one take lon
 """
 
 import json
+import os
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -28,6 +29,7 @@ import tfdsl
 from benchmarks import own_process
 from data import catalog
 from pipelines import command_line, environment, files
+from pipelines.costs import turns
 from pipelines.costs.memory import used
 from tfdsl.layers import SparseEmbedding
 from tfdsl.models import BPRLoss, LightGCN
@@ -36,6 +38,8 @@ _DENSITY, _CANDIDATES, _WIDTH = 0.1, 8, 64
 _STEPS = 10  # a turn, and in training up to the peak from update to update
 _NEVER = 10**6
 STORAGES = ("dense", "gradual", "masked", "packed")
+_SIZES = ("small", "full")
+_WAYS = [("dense", _NEVER), *((way, n) for way in STORAGES[1:] for n in (_NEVER, _STEPS))]
 _ROWS = flags.DEFINE_integer("rows", 500_000, "Rows of each of the towers' tables.")
 _TURNS = flags.DEFINE_integer("turns", 15, "Turns of each storage.", lower_bound=1)
 _OUT = flags.DEFINE_string("out", None, "JSON file for the figures.")
@@ -124,40 +128,50 @@ def _work(kind: str, storage: str, size: str) -> dict[str, float]:
     return {"built": built, "peak": used(peak=True), "state": _state(model, storage)}
 
 
-def _ask(kind: str, storage: str, size: str) -> dict[str, Any]:
-    words = [f"--worker={kind}/{storage}/{size}", f"--rows={_ROWS.value}"]
-    return own_process.ask("benchmarks.packed_state", words)
-
-
-def _seconds(kind: str) -> dict[tuple[str, int], np.ndarray]:
-    """Returns of each storage and interval of updates the seconds of each turn."""
+def _times(kind: str) -> list[Any]:
+    """Returns of each storage and interval of updates these and the seconds of each turn."""
     environment.prepare()
-    ways = [("dense", _NEVER), *((way, n) for way in STORAGES[1:] for n in (_NEVER, _STEPS))]
     runs = {}
-    for storage, interval in ways:
+    for storage, interval in _WAYS:
         model, (x, y) = _compiled(kind, storage, small=False, interval=interval)
 
         def step(model: keras.Model = model, x: Any = x, y: Any = y) -> tf.Tensor:
             return model.train_step((x, y))["loss"]
 
         runs[storage, interval] = tf.function(step, jit_compile=True)
-    found: dict[tuple[str, int], list[float]] = {way: [] for way in ways}
-    for turn in range(_TURNS.value + 1):
-        for way, run in runs.items():
-            start = time.perf_counter()
-            for _ in range(_STEPS):
-                loss = run()
-            float(loss)
-            if turn:  # the first one compiles
+        runs[storage, interval]()  # compiles
+    found: dict[tuple[str, int], list[float]] = {way: [] for way in _WAYS}
+    with turns.turn():
+        for _ in range(_TURNS.value):
+            for way, run in runs.items():
+                start = time.perf_counter()
+                for _ in range(_STEPS):
+                    loss = run()
+                float(loss)
                 found[way].append(time.perf_counter() - start)
-    return {way: np.array(times) for way, times in found.items()}
+    return [[*way, seconds] for way, seconds in found.items()]
 
 
-def _report(kind: str) -> dict[str, Any]:
-    times = _seconds(kind)
+def _ask(workers: Sequence[str], at_once: int) -> list[Any]:
+    words = [f"--rows={_ROWS.value}", f"--turns={_TURNS.value}"]
+    many = [[f"--worker={worker}", *words] for worker in workers]
+    return own_process.ask_all("benchmarks.packed_state", many, at_once)
+
+
+def _measured() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the times of each model, and the memory of each, its storages and sizes."""
+    # On a GPU one is compiled while another is timed; what is timed takes turns.
+    times = _ask([f"{kind}/times" for kind in _MODELS], len(_MODELS) if environment.gpus() else 1)
+    sizes = [f"{kind}/{s}/{size}" for kind in _MODELS for s in STORAGES for size in _SIZES]
+    memory = _ask(sizes, os.cpu_count() or 1)
+    return dict(zip(_MODELS, times, strict=True)), dict(zip(sizes, memory, strict=True))
+
+
+def _report(kind: str, turns_of: list[Any], memory: dict[str, Any]) -> dict[str, Any]:
+    times = {(storage, interval): np.array(turn) for storage, interval, turn in turns_of}
     results: dict[str, Any] = {}
     for storage in STORAGES:
-        small, full = (_ask(kind, storage, size) for size in ("small", "full"))
+        small, full = (memory[f"{kind}/{storage}/{size}"] for size in _SIZES)
         own_times = times[storage, _NEVER]
         results[storage] = own = {
             "state": full["state"],
@@ -185,11 +199,13 @@ def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
     if _WORKER.value:
-        print(json.dumps(_work(*_WORKER.value.split("/"))))
+        kind, *what = _WORKER.value.split("/")
+        print(json.dumps(_times(kind) if what == ["times"] else _work(kind, *what)))
         return
     made = environment.describe()
     print(f"{', '.join(made['gpus']) or made['processor']}, {made['cores']} cores", flush=True)
-    results = {kind: _report(kind) for kind in _MODELS}
+    times, memory = _measured()
+    results = {kind: _report(kind, times[kind], memory) for kind in _MODELS}
     if _OUT.value:
         content = {"results": results, "environment": made, "density": _DENSITY}
         files.write_json(pathlib.Path(_OUT.value), content)

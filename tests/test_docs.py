@@ -88,6 +88,12 @@ def _quality(table, metric, algorithms, densities):
             (0.5, 0.3, 0.2, 0.1, 0.05),
         ),
         (
+            "spectral-yelp2018",
+            "recall@20",
+            ("spectral", "dsl", "narrow"),
+            (0.5, 0.3, 0.2, 0.1),
+        ),
+        (
             "multvae-ml1m",
             "ndcg@20",
             ("spectral", "gradual", "tfmot", "dsl", "narrow"),

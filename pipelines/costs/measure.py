@@ -12,7 +12,6 @@ A run's folder gets costs.json: the configuration and the environment, and
 """
 
 import concurrent.futures
-import contextlib
 import dataclasses
 import math
 import multiprocessing
@@ -30,14 +29,13 @@ import tfdsl
 from pipelines import environment, files
 from pipelines.command_line import say
 from pipelines.config import RunConfig
-from pipelines.costs import flops, hlo, memory
+from pipelines.costs import flops, hlo, memory, turns
 from pipelines.tasks import TASKS
 from tfdsl.algorithms import spectral
 from tfdsl.report import sparse_optimizer_of
 
 _TURNS = 3
 _UPDATES = 2  # that the masks have in a turn, or would have
-_turn: Any = contextlib.nullcontext()  # of this process among those that measure
 
 
 def measure_grid(
@@ -54,9 +52,7 @@ def measure_grid(
     if not grid:
         return
     context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(
-        jobs, context, _take_turns, (context.Lock(),), max_tasks_per_child=1
-    )
+    pool = concurrent.futures.ProcessPoolExecutor(jobs, context, max_tasks_per_child=1)
     try:
         found = pool.map(measure, grid, [data_dir] * len(grid))
         for place, (config, costs) in enumerate(zip(grid, found, strict=True), start=1):
@@ -96,11 +92,6 @@ def measure(config: RunConfig, data_dir: str | None) -> dict[str, Any]:
     }
 
 
-def _take_turns(lock: Any) -> None:
-    global _turn
-    _turn = lock
-
-
 class _Clock(keras.callbacks.Callback):
     """Keeps the time at the end of every epoch, when all of its steps are done."""
 
@@ -123,7 +114,7 @@ def _step_ms(task: Any, model: keras.Model) -> list[float]:
     window = min(math.ceil(_UPDATES * interval / at_once), there // (_TURNS + 1))
     window, clock = max(window, 1), _Clock()
     model.fit(task.batches(0), steps_per_epoch=1, shuffle=False, verbose=0)  # compiles
-    with _turn:
+    with turns.turn():
         model.fit(
             task.batches(0).repeat(),
             steps_per_epoch=window,
