@@ -77,7 +77,7 @@ def picture(table: Table, results: Sequence[dict[str, Any]], path: pathlib.Path)
     made = [result for result in results if "missing" not in result]
     seeds = _common(made) if made else set()
     drawn = [run for run in made if run["config"]["seed"] in seeds]
-    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
     lines: dict[str, list[tuple[float, float]]] = {}
     for runs in figures.group(drawn):
         mean = float(np.mean([run["test"][metric] for run in runs]))
@@ -92,6 +92,5 @@ def picture(table: Table, results: Sequence[dict[str, Any]], path: pathlib.Path)
     axes.set(xscale="log", xlabel="density", ylabel=f"test {metric}", title=table.title)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
     axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    figures.finish(axes)
+    figures.finish(figure, axes)
     figures.save(figure, path)

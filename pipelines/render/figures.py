@@ -17,17 +17,17 @@ from matplotlib.figure import Figure
 
 from pipelines.render.sheet import NO_DATA
 
-# Of the algorithms that tables of masks have.
+# Of the algorithms that tables of masks have: each looks the same in every picture.
 STYLES = {
-    "dsl": "o-",
-    "rigl": "v-",
-    "set": "s--",
-    "static": "^:",
-    "gradual": "D-.",
-    "oneshot": "x-.",
-    "tfmot": "P:",
-    "spectral": "h-",
-    "narrow": "*--",
+    "spectral": "C0h-",
+    "dsl": "C1o-",
+    "rigl": "C2v-",
+    "set": "C3s--",
+    "static": "C4^:",
+    "gradual": "C5D-.",
+    "oneshot": "C6x-.",
+    "tfmot": "C7P:",
+    "narrow": "C8*--",
 }
 
 
@@ -67,11 +67,12 @@ def spread(values: Sequence[float], digits: int = 4) -> str:
     return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
 
 
-def finish(axes: Axes) -> None:
-    """Adds grid and legend, or says that there is no data."""
+def finish(figure: Figure, axes: Axes) -> None:
+    """Adds a grid, and a legend beside what is drawn; or says that there is no data."""
     axes.grid(alpha=0.3)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend()
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside right center")
     else:
         axes.text(0.5, 0.5, NO_DATA, ha="center", transform=axes.transAxes)
 

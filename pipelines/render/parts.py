@@ -1,6 +1,7 @@
 """Tables of one run and of what becomes of it when one thing is changed."""
 
 import pathlib
+import textwrap
 from collections.abc import Iterator, Sequence, Set
 from typing import Any, TypeAlias
 
@@ -106,7 +107,7 @@ def picture(table: Table, results: Sequence[dict[str, Any]], path: pathlib.Path)
     """Draws the first metric of every row, a point a seed, and the first rows' means as lines."""
     metric = table.metrics[0]
     rows = figures.group([result for result in results if "missing" not in result])
-    figure, axes = plt.subplots(figsize=(6.4, 1.2 + 0.28 * len(rows)), layout="constrained")
+    figure, axes = plt.subplots(figsize=(7.2, 1.2 + 0.28 * len(rows)), layout="constrained")
     for place, runs in enumerate(rows):
         values = [run["test"][metric] for run in runs]
         label = "a seed" if place == 0 else None
@@ -117,10 +118,11 @@ def picture(table: Table, results: Sequence[dict[str, Any]], path: pathlib.Path)
         mean = np.mean([run["test"][metric] for run in first_row])
         axes.plot([mean, mean], [place - 0.5, place + 0.5], color="grey", linewidth=1)
     axes.set_yticks(range(len(rows)), _names(rows) if rows else [])
-    axes.invert_yaxis()
+    axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)  # the first on top
     axes.set_xlabel(f"test {metric}")
-    figure.suptitle(table.title, fontsize="medium")  # over the names too: it is long
-    figures.finish(axes)
+    # Over the names too, and in lines: it is long.
+    figure.suptitle(textwrap.fill(table.title, 70), fontsize="medium")
+    figures.finish(figure, axes)
     figures.save(figure, path)
 
 
