@@ -25,7 +25,7 @@ Usage: ./reproduce.sh [COMMAND]
   test [--all] [flags]   ruff, mypy, pytest (its flags); --all: also the tests that take hours
   -h, --help, help       this text
 
-Flags of table, and of all but for protocol, quirks and algorithms:
+Flags of table, and of all but for protocol, quirks, algorithms and densities:
   --data_dir=FOLDER      data sets that you have, a folder each (ml-1m/); else downloaded
   --out=FOLDER           where the tables' folders are (runs)
   --budget=short|full    short (the default), long (lightgcn-*, amgp-criteo-like), or as published
@@ -34,7 +34,7 @@ Flags of table, and of all but for protocol, quirks and algorithms:
   --quirks=A,B           under published, the quirks to keep (default: all; --quirks= for none):
                          bernoulli, masked_bias, warm_moments, shrinking_budget, test_selection,
                          fixed_negatives, file_order, last_batch
-  --algorithms=A,B       the table's rows to make now (all): dense, narrow, dsl, ...; others stay
+  --algorithms=A,B, --densities=D,E  the rows to make now (all): dense, dsl, ...; others stay
   --seeds=N              run all with the seeds 0 to N - 1 (the table's own, 1 or 3)
   --costs                multvae-*, lightgcn-*, neumf-*: also time, memory, FLOPs (all: always)
   --jobs=N               runs at once (1; all: 8 on a GPU, else 2): a GPU has room for several

@@ -88,7 +88,7 @@ def make_table(
             measure_grid(here, runs, data_dir, jobs if environment.gpus() else 1)
     # What was made before stays in the table when only some rows or seeds are asked for.
     seeds = tuple(sorted({*options.seeds, *finished.seeds, *_seeds_in(runs)}))
-    whole = table.grid(dataclasses.replace(options, algorithms=None, seeds=seeds))
+    whole = table.grid(dataclasses.replace(options, algorithms=None, densities=None, seeds=seeds))
     for config in whole:
         finished.take(config)
     every = [finished.result(config) or of.get(config.key) for config in whole]

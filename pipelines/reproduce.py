@@ -44,6 +44,9 @@ _SEEDS = flags.DEFINE_integer(
 _ALGORITHMS = flags.DEFINE_list(
     "algorithms", None, "Those of the table's to run now (default: all)."
 )
+_DENSITIES = flags.DEFINE_list(
+    "densities", None, "Likewise; dense is made with any of them (default: all)."
+)
 _JOBS = flags.DEFINE_integer(
     "jobs", None, "Runs at once, a process each (1; with all 8 on a GPU, else 2).", lower_bound=1
 )
@@ -82,10 +85,12 @@ def main(arguments: list[str]) -> None:
             print(make_table(name, options, out, _DATA_DIR.value, jobs, **more))
         case ["all"]:
             _refuse("all", ("protocol", "quirks", "algorithms", "costs", "finished"))
+            _refuse("all", ("densities",))
             _all(pathlib.Path(_OUT.value))
         case ["report"]:
             _refuse("report", ("budget", "protocol", "quirks", "seeds", "algorithms", "jobs"))
             _refuse("report", ("device", "costs", "dry_run", "data_dir", "known", "finished"))
+            _refuse("report", ("densities",))
             for path in report.write(pathlib.Path(_OUT.value)):
                 say(f"written: {path}")
         case _:
@@ -134,8 +139,16 @@ def _device() -> str:
 def _options(n_seeds: int) -> Options:
     quirks = command_line.quirks(_QUIRKS.value)
     algorithms = None if _ALGORITHMS.value is None else tuple(_ALGORITHMS.value)
+    densities = None if _DENSITIES.value is None else tuple(map(_density, _DENSITIES.value))
     seeds = tuple(range(_SEEDS.value or n_seeds))
-    return Options(_BUDGET.value, _PROTOCOL.value, quirks, seeds, algorithms)
+    return Options(_BUDGET.value, _PROTOCOL.value, quirks, seeds, algorithms, densities)
+
+
+def _density(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"`densities` must be numbers; received {text!r}.") from None
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ class Options:
         quirks: quirks to keep under "published"; all that there are if None.
         seeds: one run of every configuration a seed.
         algorithms: those of the table's to run; all of them if None.
+        densities: likewise; dense rows are run with any.
     """
 
     budget: str = "short"
@@ -53,6 +54,7 @@ class Options:
     quirks: tuple[str, ...] | None = None
     seeds: tuple[int, ...] = (0,)
     algorithms: tuple[str, ...] | None = None
+    densities: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         checks.choice("budget", self.budget, BUDGETS)
@@ -75,14 +77,11 @@ class Options:
             **fields: more of `RunConfig`'s, the same for all.
 
         Raises:
-            ValueError: an algorithm was chosen that no case has, or none at all.
+            ValueError: an algorithm or a density was chosen that no case has, or none at all.
         """
-        there = tuple(dict.fromkeys(case[0] for case in cases))
-        chosen = there if self.algorithms is None else self.algorithms
-        if not chosen:
-            raise ValueError(f"`algorithms` must be some of {', '.join(there)}; received none.")
-        for algorithm in chosen:
-            checks.choice("algorithms", algorithm, there)
+        algorithms = _chosen("algorithms", self.algorithms, [case[0] for case in cases])
+        sparse = [case[1] for case in cases if case[1] != 1.0]
+        densities = {1.0, *_chosen("densities", self.densities, sparse)}
         quirks = protocols.active(self.protocol, self.quirks, model)
         return [
             RunConfig(
@@ -95,9 +94,25 @@ class Options:
                 **{"optimizer_state": protocols.optimizer_state(quirks)} | fields | _only(own),
             )
             for algorithm, density, *own in cases
-            if algorithm in chosen
+            if algorithm in algorithms and density in densities
             for seed in self.seeds
         ]
+
+
+def _chosen(name: str, chosen: Sequence[Any] | None, there: Sequence[Any]) -> Sequence[Any]:
+    """Returns what is chosen of what there is, all of it if None.
+
+    Raises:
+        ValueError: nothing is chosen, or what is not there.
+    """
+    if chosen is None:
+        return there
+    unknown = [str(one) for one in chosen if one not in there]
+    if unknown or not chosen:
+        known = ", ".join(dict.fromkeys(map(str, there)))
+        received = ", ".join(unknown) or "none"
+        raise ValueError(f"`{name}` must be some of {known}; received {received}.")
+    return chosen
 
 
 def _only(own: Sequence[dict[str, Any]]) -> dict[str, Any]:

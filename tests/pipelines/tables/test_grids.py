@@ -152,6 +152,9 @@ def test_rows_can_be_left_out(name):
     some = TABLES[name].grid(Options(seeds=(0, 1), algorithms=chosen))
     assert some == [config for config in every if config.algorithm in chosen]
     assert 0 < len(some) < len(every)
+    density = min(config.density for config in every)
+    some = TABLES[name].grid(Options(seeds=(0, 1), densities=(density,)))
+    assert some == [config for config in every if config.density in (1.0, density)]
 
 
 @pytest.mark.parametrize(
@@ -161,12 +164,17 @@ def test_rows_can_be_left_out(name):
         (
             "neumf-ml1m",
             Options(algorithms=("dls",)),
-            "`algorithms` must be one of dense, spectral, dsl, rigl",
+            "`algorithms` must be some of dense, spectral, dsl, rigl.*; received dls",
         ),
         (
             "neumf-ml1m",
             Options(algorithms=()),
             "`algorithms` must be some of dense, spectral, .* none",
+        ),
+        (
+            "neumf-ml1m",
+            Options(densities=(0.2, 0.25)),
+            "`densities` must be some of 0.8, 0.5, 0.3, 0.2, 0.1, 0.05; received 0.25",
         ),
         ("neumf", Options(), "`table` must be one of multvae-synthetic"),
     ],
