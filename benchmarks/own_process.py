@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def ask(module: str, words: Sequence[str]) -> dict[str, Any]:
+def ask(module: str, words: Sequence[str]) -> Any:
     """Runs a module with flags and returns the JSON of the last line that it prints.
 
     Raises:
@@ -18,11 +18,10 @@ def ask(module: str, words: Sequence[str]) -> dict[str, Any]:
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     if process.returncode:
         raise RuntimeError(process.stderr[-2000:])
-    found: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
-    return found
+    return json.loads(process.stdout.splitlines()[-1])
 
 
-def ask_all(module: str, many: Sequence[Sequence[str]], at_once: int) -> list[dict[str, Any]]:
+def ask_all(module: str, many: Sequence[Sequence[str]], at_once: int) -> list[Any]:
     """Returns as `ask` does, of several lists of flags, in their order.
 
     Args:

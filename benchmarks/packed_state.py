@@ -7,9 +7,10 @@ prunes by magnitude and has the whole table first. "lightgcn" is LightGCN at Gow
 random graph of as many interactions, which propagates whole rows however they are stored; "towers"
 the dot product of a user's and an item's row, of tables of --rows rows each. State is the bytes of
 the tables' variables and the optimizer's; the peak is of a process of its own, less that of a small
-model, as benchmarks.memory has it. Steps take turns in one process, ten of each storage without an
-update of its masks and ten with one: a figure is the median over the turns, a ratio the median of
-the ratios of turns side by side, an update what the ten steps with one take longer.
+model, as benchmarks.memory has it. Steps take turns in one process a model, ten of each storage
+without an update of its masks and ten with one: a figure is the median over the turns, a ratio the
+median of the ratios of turns side by side, an update what the ten steps with one take longer. On a
+GPU the processes are begun at once; what is timed is timed alone.
 """
 
 import json
@@ -29,7 +30,7 @@ import tfdsl
 from benchmarks import own_process
 from data import catalog
 from pipelines import command_line, environment, files
-from pipelines.costs import turns
+from pipelines.costs import machine
 from pipelines.costs.memory import used
 from tfdsl.layers import SparseEmbedding
 from tfdsl.models import BPRLoss, LightGCN
@@ -141,18 +142,21 @@ def _times(kind: str) -> list[Any]:
         runs[storage, interval] = tf.function(step, jit_compile=True)
         runs[storage, interval]()  # compiles
     found: dict[tuple[str, int], list[float]] = {way: [] for way in _WAYS}
-    with turns.turn():
-        for _ in range(_TURNS.value):
+    with machine.alone():
+        for turn in range(_TURNS.value + 1):
             for way, run in runs.items():
                 start = time.perf_counter()
                 for _ in range(_STEPS):
                     loss = run()
                 float(loss)
-                found[way].append(time.perf_counter() - start)
+                if turn:  # the first one is not what the others are
+                    found[way].append(time.perf_counter() - start)
     return [[*way, seconds] for way, seconds in found.items()]
 
 
-def _ask(workers: Sequence[str], at_once: int) -> list[Any]:
+def _ask(workers: Sequence[str]) -> list[Any]:
+    # On a CPU they would share its cores.
+    at_once = len(os.sched_getaffinity(0)) if environment.gpus() else 1
     words = [f"--rows={_ROWS.value}", f"--turns={_TURNS.value}"]
     many = [[f"--worker={worker}", *words] for worker in workers]
     return own_process.ask_all("benchmarks.packed_state", many, at_once)
@@ -160,15 +164,14 @@ def _ask(workers: Sequence[str], at_once: int) -> list[Any]:
 
 def _measured() -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns the times of each model, and the memory of each, its storages and sizes."""
-    # On a GPU one is compiled while another is timed; what is timed takes turns.
-    times = _ask([f"{kind}/times" for kind in _MODELS], len(_MODELS) if environment.gpus() else 1)
+    times = _ask([f"{kind}/times" for kind in _MODELS])  # before others use the GPU
     sizes = [f"{kind}/{s}/{size}" for kind in _MODELS for s in STORAGES for size in _SIZES]
-    memory = _ask(sizes, os.cpu_count() or 1)
+    memory = _ask(sizes)
     return dict(zip(_MODELS, times, strict=True)), dict(zip(sizes, memory, strict=True))
 
 
-def _report(kind: str, turns_of: list[Any], memory: dict[str, Any]) -> dict[str, Any]:
-    times = {(storage, interval): np.array(turn) for storage, interval, turn in turns_of}
+def _report(kind: str, timed: list[Any], memory: dict[str, Any]) -> dict[str, Any]:
+    times = {(storage, interval): np.array(seconds) for storage, interval, seconds in timed}
     results: dict[str, Any] = {}
     for storage in STORAGES:
         small, full = (memory[f"{kind}/{storage}/{size}"] for size in _SIZES)

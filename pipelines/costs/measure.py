@@ -3,7 +3,7 @@
 A run's folder gets costs.json: the configuration and the environment, and
 
     step_ms         of a training step, mask updates among them: the median over turns, measured
-                    while no other configuration is (others may compile on other cores)
+                    while no other configuration is (others may compile, and take a first step)
     peak_bytes      of training: on a GPU what TensorFlow has allocated at most, else what the
                     process's resident memory has grown by
     training_flops  of a step, "theoretical" and "realised"; see `pipelines.costs.flops`
@@ -29,7 +29,7 @@ import tfdsl
 from pipelines import environment, files
 from pipelines.command_line import say
 from pipelines.config import RunConfig
-from pipelines.costs import flops, hlo, memory, turns
+from pipelines.costs import flops, hlo, machine, memory
 from pipelines.tasks import TASKS
 from tfdsl.algorithms import spectral
 from tfdsl.report import sparse_optimizer_of
@@ -114,7 +114,7 @@ def _step_ms(task: Any, model: keras.Model) -> list[float]:
     window = min(math.ceil(_UPDATES * interval / at_once), there // (_TURNS + 1))
     window, clock = max(window, 1), _Clock()
     model.fit(task.batches(0), steps_per_epoch=1, shuffle=False, verbose=0)  # compiles
-    with turns.turn():
+    with machine.alone():
         model.fit(
             task.batches(0).repeat(),
             steps_per_epoch=window,
