@@ -149,7 +149,7 @@ def _times(kind: str) -> list[Any]:
                 for _ in range(_STEPS):
                     loss = run()
                 float(loss)
-                if turn:  # the first one is not what the others are
+                if turn:  # the first one was up to a half off, either way
                     found[way].append(time.perf_counter() - start)
     return [[*way, seconds] for way, seconds in found.items()]
 

@@ -15,19 +15,23 @@ _DIGEST = "sha256"
 
 
 @contextlib.contextmanager
-def alone(folder: pathlib.Path) -> Iterator[None]:
+def alone(folder: pathlib.Path, wait: bool = False) -> Iterator[None]:
     """Keeps other processes that ask for the same out of a folder, which is made if need be.
 
-    Whoever holds it and dies lets go of it.
+    Whoever holds it and dies lets go of it, with the processes that it forked.
+
+    Args:
+        folder: the folder.
+        wait: whether to wait for another process that has it; one that has it itself waits forever.
 
     Raises:
-        ValueError: another process has it.
+        ValueError: another process has it, and it is not waited for.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise ValueError(
                 f"Another process is at work in {folder}; wait for its end, or use another folder."

@@ -45,8 +45,9 @@ _ALGORITHMS = flags.DEFINE_list(
     "algorithms", None, "Those of the table's to run now (default: all)."
 )
 _DENSITIES = flags.DEFINE_list(
-    "densities", None, "Likewise; dense is made with any of them (default: all)."
+    "densities", None, "Of the table's rows, those to run now, beside dense (default: all)."
 )
+_ROWS = ("algorithms", "densities")
 _JOBS = flags.DEFINE_integer(
     "jobs", None, "Runs at once, a process each (1; with all 8 on a GPU, else 2).", lower_bound=1
 )
@@ -84,13 +85,11 @@ def main(arguments: list[str]) -> None:
             more = {"costs": _COSTS.value, "known": known, "run": not _FINISHED.value}
             print(make_table(name, options, out, _DATA_DIR.value, jobs, **more))
         case ["all"]:
-            _refuse("all", ("protocol", "quirks", "algorithms", "costs", "finished"))
-            _refuse("all", ("densities",))
+            _refuse("all", ("protocol", "quirks", *_ROWS, "costs", "finished"))
             _all(pathlib.Path(_OUT.value))
         case ["report"]:
-            _refuse("report", ("budget", "protocol", "quirks", "seeds", "algorithms", "jobs"))
+            _refuse("report", ("budget", "protocol", "quirks", "seeds", *_ROWS, "jobs"))
             _refuse("report", ("device", "costs", "dry_run", "data_dir", "known", "finished"))
-            _refuse("report", ("densities",))
             for path in report.write(pathlib.Path(_OUT.value)):
                 say(f"written: {path}")
         case _:

@@ -1,24 +1,18 @@
 """The machine for one process alone, of those that measure how long something takes."""
 
-import contextlib
-import fcntl
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+from pipelines import files
 
 
-@contextlib.contextmanager
-def alone() -> Iterator[None]:
+def alone() -> AbstractContextManager[None]:
     """Waits until no other process is inside, then keeps others out: not to be used inside itself.
 
-    Of one user's processes that have the same folder for temporary files. Whoever dies inside lets
-    others in, when the processes that it forked have ended too.
+    Of one user's processes that have the same folder for temporary files; see `files.alone`.
     """
-    path = pathlib.Path(tempfile.gettempdir()) / f"tfdsl-alone-{os.getuid()}.lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+    return files.alone(
+        pathlib.Path(tempfile.gettempdir()) / f"tfdsl-alone-{os.getuid()}", wait=True
+    )

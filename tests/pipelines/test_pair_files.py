@@ -17,25 +17,6 @@ def test_adjacency_lines_become_pairs_in_their_order(tmp_path):
     assert pairs.lines.tolist() == [1, 1, 2]
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("0 1\n3 1\n", "line 2: user 3 is not in 0..2"),
-        ("0 1\n3\n", "line 2: user 3 is not in 0..2"),
-        ("0 1\n1 5\n", "line 2: item 5 is not in 0..4"),
-        ("0 1\n1 2 3 2\n", "line 2: user 1 has item 2 twice"),
-        ("0 1\n0 2\n", "line 2: user 0 has a line above already"),
-        ("0 1\n1 -2\n", "line 2: '1 -2' is not a line of non-negative whole numbers"),
-    ],
-)
-def test_bad_adjacency_is_refused_with_file_and_line(tmp_path, content, message):
-    path = write(tmp_path, content)
-    with pytest.raises(DataError) as refused:
-        pair_files.read_adjacency(path, 3, 5)
-    assert str(refused.value).startswith(f"{path}, {message}")
-    assert str(refused.value).endswith("get the data set again")
-
-
 def test_counted_rows_become_pairs(tmp_path):
     pairs = pair_files.read_counted_rows(write(tmp_path, "2 4 0\n0\n1 3\n"), 3, 5)
     assert pairs.users.tolist() == [0, 0, 2]
@@ -43,19 +24,45 @@ def test_counted_rows_become_pairs(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("read", "n_users", "content", "message"),
     [
-        ("1 2\n", "line 1, is its last: expected 2, one a user"),
-        ("1 2\n0\n0\n", "line 3: expected 2 lines, one a user"),
-        ("1 2\n3 1 2\n", "line 2: 2 items where the line's first number says 3"),
-        ("1 2\n1 5\n", "line 2: item 5 is not in 0..4"),
-        ("2 3 3\n0\n", "line 1: user 0 has item 3 twice"),
+        (pair_files.read_adjacency, 3, "0 1\n3 1\n", "line 2: user 3 is not in 0..2"),
+        (pair_files.read_adjacency, 3, "0 1\n3\n", "line 2: user 3 is not in 0..2"),
+        (pair_files.read_adjacency, 3, "0 1\n1 5\n", "line 2: item 5 is not in 0..4"),
+        (pair_files.read_adjacency, 3, "0 1\n1 2 3 2\n", "line 2: user 1 has item 2 twice"),
+        (pair_files.read_adjacency, 3, "0 1\n0 2\n", "line 2: user 0 has a line above already"),
+        (
+            pair_files.read_adjacency,
+            3,
+            "0 1\n1 -2\n",
+            "line 2: '1 -2' is not a line of non-negative whole numbers",
+        ),
+        (
+            pair_files.read_counted_rows,
+            2,
+            "1 2\n",
+            "line 1, is its last: expected 2, one a user",
+        ),
+        (
+            pair_files.read_counted_rows,
+            2,
+            "1 2\n0\n0\n",
+            "line 3: expected 2 lines, one a user",
+        ),
+        (
+            pair_files.read_counted_rows,
+            2,
+            "1 2\n3 1 2\n",
+            "line 2: 2 items where the line's first number says 3",
+        ),
+        (pair_files.read_counted_rows, 2, "1 2\n1 5\n", "line 2: item 5 is not in 0..4"),
+        (pair_files.read_counted_rows, 2, "2 3 3\n0\n", "line 1: user 0 has item 3 twice"),
     ],
 )
-def test_bad_counted_rows_are_refused_with_file_and_line(tmp_path, content, message):
+def test_a_bad_file_is_refused_with_file_and_line(tmp_path, read, n_users, content, message):
     path = write(tmp_path, content)
     with pytest.raises(DataError) as refused:
-        pair_files.read_counted_rows(path, 2, 5)
+        read(path, n_users, 5)
     assert str(refused.value).startswith(f"{path}, {message}")
     assert str(refused.value).endswith("get the data set again")
 

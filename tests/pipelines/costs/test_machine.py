@@ -1,13 +1,12 @@
 """Processes that want the machine for themselves."""
 
-import fcntl
-import os
 import subprocess
 import sys
 import tempfile
 
 import pytest
 
+from pipelines import files
 from pipelines.costs import machine
 
 _WORKER = """
@@ -36,9 +35,10 @@ def test_another_process_waits_for_the_end():
 
 
 def test_others_come_in_also_when_what_is_measured_fails(tmp_path):
-    with pytest.raises(ZeroDivisionError), machine.alone():
-        1 / 0  # noqa: B018
-    (file,) = tmp_path.iterdir()
-    handle = os.open(file, os.O_RDWR)
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where it is held
-    os.close(handle)
+    with pytest.raises(KeyError), machine.alone():
+        (folder,) = tmp_path.iterdir()
+        with pytest.raises(ValueError, match="Another process is at work"), files.alone(folder):
+            pass
+        raise KeyError
+    with files.alone(folder):  # raises where it is held
+        pass
