@@ -18,10 +18,11 @@ from tfdsl.packed_weight import PackedWeight
 from tfdsl.slots import Slot, recorded
 from tfdsl.sparse_weight import SparseWeight
 from tfdsl.updates import Pairs, Updates
+from tfdsl.wrapping import WrappingOptimizer
 
 
 @keras.saving.register_keras_serializable(package="tfdsl")
-class SparseOptimizer(keras.optimizers.Optimizer):
+class SparseOptimizer(WrappingOptimizer):
     """Trains sparse weights: an inner optimizer's step, then, when due, new masks.
 
     Every `apply` does, in the graph and in this order:
@@ -67,7 +68,6 @@ class SparseOptimizer(keras.optimizers.Optimizer):
         algorithm: Algorithm | NeuronPruning,
         name: str | None = None,
     ) -> None:
-        super().__init__(learning_rate=0.0, name=name)
         try:
             inner = keras.optimizers.get(inner_optimizer)
         except KeyError:  # Keras's answer to a dict that is no configuration
@@ -93,9 +93,9 @@ class SparseOptimizer(keras.optimizers.Optimizer):
                 f"`algorithm` must be a tfdsl algorithm such as tfdsl.DSL(density=0.2, "
                 f"total_steps=10_000); received {algorithm!r}."
             )
-        self.inner_optimizer = inner
+        super().__init__(inner, name)
         self.algorithm = algorithm
-        self._n_when_new = len(super().variables)
+        self._n_when_new = len(self.own_variables)
         self._updates: Any = None  # Updates, once built
 
     # ---- building ---------------------------------------------------------------------------
@@ -212,62 +212,13 @@ class SparseOptimizer(keras.optimizers.Optimizer):
         """The weights whose masks the algorithm manages; empty before `build`."""
         return list(self._updates.weights) if isinstance(self._updates, MaskUpdates) else []
 
-    @property
-    def variables(self) -> list[keras.Variable]:
-        """All state: this optimizer's own variables, then the inner optimizer's."""
-        return super().variables + self.inner_optimizer.variables
-
-    @property
-    def iterations(self) -> Any:
-        """Completed steps of the inner optimizer; skipped ones do not count."""
-        return self.inner_optimizer.iterations
-
-    @property
-    def learning_rate(self) -> Any:
-        """The inner optimizer's learning rate; can be set."""
-        return self.inner_optimizer.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
-        self.inner_optimizer.learning_rate = value
-
-    def apply_gradients(self, grads_and_vars: Any) -> Any:
-        """Takes one step; returns `iterations`, as Keras's optimizers do."""
-        super().apply_gradients(grads_and_vars)
-        return self.iterations
-
-    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
-        """Excludes variables from the inner optimizer's weight decay; before `build`."""
-        self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
-
-    @property
-    def loss_scale_factor(self) -> float | None:
-        """The inner optimizer's static loss scale; can be set."""
-        inner = getattr(self, "inner_optimizer", None)
-        return None if inner is None else inner.loss_scale_factor
-
-    @loss_scale_factor.setter
-    def loss_scale_factor(self, value: float | None) -> None:
-        # Keras's base class sets it before there is an inner optimizer.
-        if hasattr(self, "inner_optimizer"):
-            self.inner_optimizer.loss_scale_factor = value
-
-    def scale_loss(self, loss: Any) -> Any:
-        """Returns the loss scaled as the inner optimizer wants it."""
-        return self.inner_optimizer.scale_loss(loss)
-
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
         """Gives the weights their final values, at the end of `fit`: their EMA, if one is kept."""
         self.inner_optimizer.finalize_variable_values(_stepped(var_list))
 
-    def save_own_variables(self, store: Any) -> None:
-        """Saves this optimizer's own variables; Keras saves the inner optimizer after it."""
-        for i, variable in enumerate(super().variables):
-            store[str(i)] = variable.numpy()
-
     def load_own_variables(self, store: Any) -> None:
         """Loads what `save_own_variables` saved."""
-        own = super().variables
+        own = self.own_variables
         has_past = len(store.keys()) == len(own)
         if has_past:
             for i, variable in enumerate(own):

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import json
 
 import keras
 import pytest
@@ -14,8 +13,6 @@ from data.errors import DataError
 from pipelines import files, fold_in, interactions, leave_one_out, protocols, train
 from pipelines.config import RunConfig
 from pipelines.epochs import Progress
-from pipelines.make import make_table
-from pipelines.tables import TABLES, Options, Table
 from pipelines.tasks import TASKS, light_gcn, mult_vae, neu_mf
 
 SLOW = pytest.mark.slow
@@ -198,71 +195,6 @@ def test_damaged_rows_of_a_cache_are_one_line_with_the_remedy(tmp_path, monkeypa
         train.run(CONFIG, tmp_path / "run")
 
 
-def test_a_table_is_written_with_its_picture(tmp_path, monkeypatch):
-    def result(config):
-        share = config.density if config.algorithm != "dense" else 1.0
-        metrics = dict.fromkeys(TABLES["multvae-synthetic"].metrics, 0.25 * share)
-        return {
-            "config": config.to_dict(),
-            "test": metrics,
-            "validation": metrics,
-            "best_epoch": 3,
-            "report": {"density": share, "parameters": 100},
-            "seconds": 1.0,
-            "steps": 10,
-            "environment": {
-                "packages": {"tensorflow": "2", "keras": "3"},
-                "python": "3",
-                "gpus": [],
-                "processor": "a processor",
-                "cores": 2,
-                "commit": "abc" if config.seed == 0 else "def",
-            },
-        }
-
-    def run(config, folder, _):
-        files.write_record(folder / "result.json", result(config))
-        return result(config)
-
-    monkeypatch.setattr("pipelines.grid.run", run)
-    text = make_table("multvae-synthetic", Options(seeds=(0, 1)), tmp_path, None)
-    folder = tmp_path / "multvae-synthetic-clean-short"
-    assert (folder / "table.md").read_text() == text
-    assert "| dsl | 0.2 | 0.200 | 0.0500 ± 0.0000 |" in text
-    assert "on a processor (2 cores), commit abc (5), def (5).\n" in text
-    assert len(json.loads((folder / "table.json").read_text())) == 10
-    assert (folder / "table.png").read_bytes().startswith(b"\x89PNG")
-    some = Options(seeds=(0, 1), algorithms=("dense",))
-    assert make_table("multvae-synthetic", some, tmp_path, None) == text
-    fewer = make_table("multvae-synthetic", some, tmp_path / "new", None)
-    assert "| dense |" in fewer
-    assert "| dsl |" not in fewer
-
-
-def test_an_unknown_table_is_refused_with_the_known_ones(tmp_path):
-    with pytest.raises(ValueError, match="multvae-synthetic"):
-        make_table("multvae", Options(), tmp_path, None)
-
-
-@pytest.mark.parametrize("name", TABLES)
-@pytest.mark.parametrize("protocol", ["clean", "published"])
-def test_every_tables_grid_has_distinct_runs(name, protocol):
-    table: Table = TABLES[name]
-    options = Options(protocol=protocol, seeds=(0, 1))
-    clean_alone = ("amgp", "parts", "spectral", "users", "moves", "rows", "values")
-    if name.startswith(clean_alone) and protocol == "published":
-        with pytest.raises(
-            ValueError, match=r"no published code for dlrm|the protocol clean alone"
-        ):
-            table.grid(options)
-        return
-    keys = [c.key for c in table.grid(options)]
-    assert len(set(keys)) == len(keys)
-    of = {"multvae": "multvae", "neumf": "neumf", "amgp": "dlrm"}
-    model = next((model for word, model in of.items() if word in name), "lightgcn")
-    assert {k.split("-")[0] for k in keys} == {model}
-
-
 RANKING = {
     "lightgcn": RunConfig(
         data="tiny",
@@ -330,12 +262,3 @@ def test_the_published_protocol_runs_with_all_its_quirks(tmp_path, model):
         n_users = len(TASKS[model](config, None).split.test.users)
         hits = result["test"]["sampled_hit_rate@20"] * (n_users % 50)
         assert hits == pytest.approx(round(hits))
-
-
-def test_a_set_that_is_not_there_gives_rows_that_say_so(tmp_path):
-    text = make_table("lightgcn-amazon-book", Options(), tmp_path, str(tmp_path / "nowhere"))
-    assert "| dense | 1 | data not available here |" in text
-    assert "Amazon-book (LightGCN's split) is not in" in text
-    folder = tmp_path / "lightgcn-amazon-book-clean-short"
-    assert sorted(path.name for path in folder.iterdir()) == ["table.json", "table.md"]
-    assert not (folder / "runs").exists()

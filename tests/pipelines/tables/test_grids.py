@@ -146,6 +146,25 @@ def test_every_budget_of_a_table_has_the_same_rows(name):
 
 
 @pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("protocol", ["clean", "published"])
+def test_every_tables_grid_has_distinct_runs(name, protocol):
+    table = TABLES[name]
+    options = Options(protocol=protocol, seeds=(0, 1))
+    clean_alone = ("amgp", "parts", "spectral", "users", "moves", "rows", "values")
+    if name.startswith(clean_alone) and protocol == "published":
+        with pytest.raises(
+            ValueError, match=r"no published code for dlrm|the protocol clean alone"
+        ):
+            table.grid(options)
+        return
+    keys = [c.key for c in table.grid(options)]
+    assert len(set(keys)) == len(keys)
+    of = {"multvae": "multvae", "neumf": "neumf", "amgp": "dlrm"}
+    model = next((model for word, model in of.items() if word in name), "lightgcn")
+    assert {k.split("-")[0] for k in keys} == {model}
+
+
+@pytest.mark.parametrize("name", TABLES)
 def test_rows_can_be_left_out(name):
     every = TABLES[name].grid(Options(seeds=(0, 1)))
     chosen = ("dense", every[-1].algorithm)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from masks_of_rows import SHAPE, after, first, state
 
 import tfdsl
 from tfdsl import (
@@ -13,29 +14,10 @@ from tfdsl import (
     RigL,
     StaticSparse,
     distributions,
-    row_blocks,
     schedules,
 )
 from tfdsl.algorithms import WeightState
 from tfdsl.layers import mask_of
-
-SHAPE = (50, 8)
-
-
-def first(algorithm, *shapes):
-    weights = [tf.constant(np.random.default_rng(0).normal(size=s), tf.float32) for s in shapes]
-    return [mask.numpy() for mask in algorithm.initial_masks(weights)]
-
-
-def state(mask, seed):
-    draw = np.random.default_rng(seed)
-    weight, gradient = (draw.normal(size=mask.shape).astype("f4") for _ in range(2))
-    return WeightState(*map(tf.constant, (weight * mask, mask, mask, gradient)))
-
-
-def after(algorithm, now, step):
-    (mask,) = algorithm.next_masks([now], tf.constant(step, tf.int64))
-    return mask.numpy()
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 10, 97, 1000])
@@ -143,112 +125,6 @@ def test_it_is_refused_where_all_weights_compete_and_under_other_names():
         DSL(0.3, granularity="row", distribution="global", total_steps=100)
     with pytest.raises(ValueError, match="`granularity` must be one of entry, row"):
         DSL(0.3, granularity="column", total_steps=100)
-
-
-# ---- candidates ------------------------------------------------------------------------------
-
-
-def drawn(algorithm, mask, step=0):
-    (candidates,) = algorithm.draw_candidates([tf.constant(mask)], step)
-    return candidates.numpy()
-
-
-def with_candidates(number=2, **kwargs):
-    return DSL(0.25, granularity="row", candidates=number, total_steps=100, **kwargs)
-
-
-def test_candidates_are_as_many_inactive_entries_of_each_row_drawn_anew():
-    algorithm = with_candidates(3)
-    (mask,) = first(algorithm, SHAPE)
-    one, same, other = (drawn(algorithm, mask, step) for step in (5, 5, 6))
-    assert not (one & mask).any()
-    assert set(one.sum(1)) == {3}
-    np.testing.assert_array_equal(one, same)
-    assert 0.2 < (one & other).sum() / one.sum() < 0.8  # a half, of six
-    full = np.ones(SHAPE, bool)
-    full[:, 0] = False
-    assert set(drawn(algorithm, full).sum(1)) == {1}
-
-
-def test_only_candidates_are_grown_and_what_is_dropped_waits():
-    algorithm = with_candidates(2, update_ratio=schedules.Linear(1.0, 1.0, end=1))
-    (mask,) = first(algorithm, SHAPE)
-    candidates = drawn(algorithm, mask)
-    now = state(mask, 1)._replace(candidates=tf.constant(candidates))
-    new = after(algorithm, now, 1)
-    np.testing.assert_array_equal(new, candidates)  # both go, and both others come
-    only = with_candidates(1, update_ratio=schedules.Linear(1.0, 1.0, end=1))
-    candidates = drawn(only, mask)
-    new = after(only, state(mask, 1)._replace(candidates=tf.constant(candidates)), 1)
-    assert (new & candidates).sum() == 50
-    np.testing.assert_array_equal(new.sum(1), mask.sum(1))
-
-
-def test_an_optimizer_draws_candidates_after_every_update_and_keeps_them(tmp_path):
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [tfdsl.layers.SparseEmbedding(30, 10), keras.layers.Flatten(), keras.layers.Dense(1)]
-    )
-    algorithm = DSL(0.3, granularity="row", candidates=3, update_interval=4, total_steps=24)
-    model.compile(tfdsl.SparseOptimizer("adam", algorithm), loss="mse")
-    x, y = np.arange(30)[:, None], np.arange(30.0)[:, None]
-    seen, optimizer = [], model.optimizer
-    for _ in range(6):  # two of three steps
-        before = mask_of(model.layers[0].embeddings).numpy() if seen else None
-        model.fit(x, y, batch_size=15, epochs=1, verbose=0)
-        (sparse,) = optimizer.sparse_weights
-        mask, candidates = sparse.mask.numpy(), sparse.candidates.numpy()
-        assert not (mask & candidates).any()
-        assert set(candidates.sum(1)) == {3}
-        if seen and len(seen) % 2:  # steps 4, 8, 12
-            assert not (mask & ~before & ~seen[-1]).any()
-            assert (mask != before).any()
-            assert (candidates != seen[-1]).any()
-        elif seen:
-            np.testing.assert_array_equal(candidates, seen[-1])
-        seen.append(candidates)
-    model.save(tmp_path / "model.keras")
-    again = keras.models.load_model(tmp_path / "model.keras")
-    assert again.optimizer.algorithm.candidates == 3
-    np.testing.assert_array_equal(again.optimizer.sparse_weights[0].candidates, candidates)
-
-
-def test_candidates_are_of_rows_of_one_budget():
-    with pytest.raises(ValueError, match=r"use granularity='row'.*granularity='entry'"):
-        DSL(0.3, candidates=3, total_steps=100)
-    with pytest.raises(ValueError, match="constant density"):
-        rising = schedules.Linear(0.1, 0.3, end=50)
-        DSL(rising, granularity="row", candidates=3, total_steps=100)
-
-
-# ---- many rows -------------------------------------------------------------------------------
-
-
-def test_many_rows_are_worked_on_block_by_block(monkeypatch):
-    algorithm = with_candidates(2, update_ratio=0.5)
-    (mask,) = first(algorithm, SHAPE)
-    monkeypatch.setattr(row_blocks, "MOST_ROWS", 16)  # 4 blocks of 13, the last filled up
-    (mask,) = first(algorithm, SHAPE)
-    candidates = drawn(algorithm, mask)
-    assert set(mask.sum(1)) == set(candidates.sum(1)) == {2}
-    assert any((mask[:13] != mask[at : at + 13]).any() for at in (13, 26))
-    now = state(mask, 1)._replace(candidates=tf.constant(candidates))
-    compiled = tf.function(algorithm.next_masks, jit_compile=True, autograph=False)
-    new = after(algorithm, now, 1)
-    np.testing.assert_array_equal(new, compiled([now], tf.constant(1, tf.int64))[0])
-    assert set(new.sum(1)) == {2}
-    assert 20 < (new & ~mask).sum() < 80  # of 100, a half
-
-
-def test_blocks_are_put_together_in_order(monkeypatch):
-    monkeypatch.setattr(row_blocks, "MOST_ROWS", 4)
-    x = tf.range(22)[:, None]
-    seed = tf.constant(3, tf.uint32)
-    twice, seeds = row_blocks.apply(
-        lambda parts, seed: (2 * parts[0], tf.fill([4], seed)), [x], seed, (tf.int32, tf.uint32)
-    )
-    np.testing.assert_array_equal(twice, 2 * x)
-    assert len(set(seeds.numpy())) == 6
 
 
 def trained_in(granularity, jit_compile=False):
