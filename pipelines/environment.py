@@ -15,6 +15,8 @@ _XLA_FLAGS = {
     # XLA's own list leaves out the two last: at every conditional the GPU waits for the host, and
     # a step of DSL has two.
     "--xla_gpu_enable_command_buffer": "FUSION,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,CONDITIONAL,WHILE",
+    # All steps are one loop, which is one operation: too few for XLA to make a graph of, by itself.
+    "--xla_gpu_graph_min_graph_size": "1",
     # What is fastest by the clock is another matrix product, with other bits, in every process.
     "--xla_gpu_autotune_level": "0",
     # Without the stopwatch XLA's own products have tiles of one size, which is slow for MultVAE's,
