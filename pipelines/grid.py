@@ -6,24 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import tensorflow as tf
 from absl import logging
 
 from data.errors import MissingDataError
-from pipelines import environment
 from pipelines.algorithms import BASELINES
 from pipelines.command_line import say
 from pipelines.config import RunConfig
 from pipelines.processes import Processes
 from pipelines.train import run
-
-
-class LostDeviceError(OSError):
-    """A process finds no GPU where there was one before."""
-
-
-# What a run fails with that is not its own doing.
-_STOPS = (LostDeviceError, tf.errors.InternalError)
 
 
 def run_grid(
@@ -47,18 +37,17 @@ def run_grid(
 
     Raises:
         DataError: the data is damaged.
-        OSError: processes of runs were stopped, or lost their GPU, twice without one that ended in
-            between. Once, those that went with them are begun again, from where they were.
+        OSError: processes of runs were stopped, had no memory or lost their GPU, twice without one
+            that ended in between. Once, those that went with them are begun again, from where they
+            were.
     """
+    outcome = functools.partial(_outcome, folder=folder, data_dir=data_dir)
     if jobs == 1:
-        outcome = functools.partial(_outcome, folder=folder, data_dir=data_dir)
         return _collected(grid, [functools.partial(outcome, config) for config in grid], note)
-    needs_gpu = bool(environment.gpus())
-    outcome = functools.partial(_outcome, folder=folder, data_dir=data_dir, needs_gpu=needs_gpu)
     # Seed by seed: runs that differ in nothing else are one program, which the first compiles.
     order = sorted(range(len(grid)), key=lambda place: grid[place].seed)
     begun = [grid[place] for place in order]
-    with Processes(outcome, begun, jobs, _STOPS) as processes:
+    with Processes(outcome, begun, jobs) as processes:
         outcomes = [functools.partial(processes.result, place) for place in range(len(begun))]
         results = _collected(begun, outcomes, note)
     return [result for _, result in sorted(zip(order, results, strict=True), key=lambda p: p[0])]
@@ -89,12 +78,10 @@ def _collected(
 
 
 def _outcome(
-    config: RunConfig, folder: pathlib.Path, data_dir: str | None, needs_gpu: bool = False
+    config: RunConfig, folder: pathlib.Path, data_dir: str | None
 ) -> tuple[dict[str, Any] | str, float]:
     """Returns the result of a run, or why there is no data for it, and the seconds it took."""
     logging.set_verbosity(logging.WARNING)  # TensorFlow reports every checkpoint it writes
-    if needs_gpu and not environment.gpus():
-        raise LostDeviceError("TensorFlow finds no GPU, where it found one before")
     started = time.perf_counter()
     try:
         result = run(config, folder / config.key, data_dir)

@@ -1,14 +1,30 @@
 """Calls in processes of their own, several at once, that outlive one that is stopped."""
 
 import concurrent.futures
+import functools
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Self
 
+import tensorflow as tf
+
+from pipelines import environment
 from pipelines.command_line import say
 
+
+class LostDeviceError(OSError):
+    """A process finds no GPU where there was one before."""
+
+
+# What a call fails with that is not its own doing: memory is short where others have it.
+STOPS = (
+    LostDeviceError,
+    ChildProcessError,
+    tf.errors.InternalError,
+    tf.errors.ResourceExhaustedError,
+)
 # NumPy's linear algebra takes all cores in every process, and waits for them busily.
 _THREADS = "OPENBLAS_NUM_THREADS"
 
@@ -20,7 +36,7 @@ class Processes:
     they cannot use does: all that have not ended are begun again then.
 
     Each has its share of the cores for NumPy's linear algebra, unless the environment says how many
-    (OPENBLAS_NUM_THREADS).
+    (OPENBLAS_NUM_THREADS). Where this process has a GPU, one that finds none does not call.
 
     Args:
         call: of one argument; both can be pickled.
@@ -34,9 +50,10 @@ class Processes:
         call: Callable[[Any], Any],
         arguments: Sequence[Any],
         jobs: int,
-        stops: Sequence[type[Exception]] = (),
+        stops: Sequence[type[Exception]] = STOPS,
     ) -> None:
-        self._call, self._arguments, self._jobs = call, arguments, jobs
+        self._call = functools.partial(_on_device, call, bool(environment.gpus()))
+        self._arguments, self._jobs = arguments, jobs
         self._stops = (BrokenProcessPool, *stops)
         self._futures: list[concurrent.futures.Future[Any] | None] = [None] * len(arguments)
         self._n_ended = -1  # when they were last begun again
@@ -88,6 +105,12 @@ class Processes:
         self._n_ended = ended
         say(f"a process was stopped ({error}); those that have not ended are begun again")
         self._begin()
+
+
+def _on_device(call: Callable[[Any], Any], needs_gpu: bool, argument: Any) -> Any:
+    if needs_gpu and not environment.gpus():
+        raise LostDeviceError("TensorFlow finds no GPU, where it found one before")
+    return call(argument)
 
 
 def _has_ended(future: concurrent.futures.Future[Any] | None) -> bool:

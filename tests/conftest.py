@@ -5,6 +5,7 @@ import sys
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # others may compute on the GPU too
 # TensorFlow Recommenders needs it before any test touches tf.keras; `import keras` is Keras 3.
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 

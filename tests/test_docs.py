@@ -95,8 +95,8 @@ def _quality(table, metric, algorithms, densities):
         (
             "spectral-yelp2018",
             "recall@20",
-            ("spectral", "dsl", "narrow"),
-            (0.5, 0.3, 0.2, 0.1),
+            ("spectral", "gradual", "dsl", "narrow"),
+            (0.5, 0.3, 0.2, 0.1, 0.05),
         ),
         (
             "multvae-ml1m",

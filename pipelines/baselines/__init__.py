@@ -29,7 +29,7 @@ def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None) -> dict[s
 
     Raises:
         MissingDataError: the library or the data cannot be had.
-        RuntimeError: the process failed.
+        ChildProcessError: the process failed.
     """
     baseline = BASELINES[config.algorithm]
     files.write_record(folder / "config.json", config.to_dict())
@@ -44,7 +44,7 @@ def run(config: RunConfig, folder: pathlib.Path, data_dir: str | None) -> dict[s
         raise MissingDataError(said[-1])
     result = files.read_record(folder / "result.json")
     if done.returncode or result is None:
-        raise RuntimeError(
+        raise ChildProcessError(
             f"{baseline.program} ended with status {done.returncode}, see {folder}/log.txt: "
             f"{said[-1]}"
         )

@@ -11,10 +11,9 @@ A run's folder gets costs.json: the configuration and the environment, and
     packed_bytes    of the trained weights in an export, at the density that the run ends at
 """
 
-import concurrent.futures
 import dataclasses
+import functools
 import math
-import multiprocessing
 import pathlib
 import tempfile
 import time
@@ -30,6 +29,7 @@ from pipelines import environment, files
 from pipelines.command_line import say
 from pipelines.config import RunConfig
 from pipelines.costs import flops, hlo, machine, memory
+from pipelines.processes import Processes
 from pipelines.tasks import TASKS
 from tfdsl.algorithms import spectral
 from tfdsl.report import sparse_optimizer_of
@@ -48,18 +48,17 @@ def measure_grid(
         folder: holds a folder for each run, named by its key.
         data_dir: folder with the data sets, or None for the cache.
         jobs: how many are got ready at once; their steps are taken one after the other.
+
+    Raises:
+        OSError: processes were stopped twice, and none has ended in between.
     """
     if not grid:
         return
-    context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(jobs, context, max_tasks_per_child=1)
-    try:
-        found = pool.map(measure, grid, [data_dir] * len(grid))
-        for place, (config, costs) in enumerate(zip(grid, found, strict=True), start=1):
+    with Processes(functools.partial(measure, data_dir=data_dir), grid, jobs) as processes:
+        for place, config in enumerate(grid):
+            costs = processes.result(place)
             files.write_record(folder / config.key / "costs.json", costs)
-            say(f"[{place}/{len(grid)}] {config.key}: {costs['step_ms']:.3g} ms a step")
-    finally:
-        pool.shutdown(cancel_futures=True)
+            say(f"[{place + 1}/{len(grid)}] {config.key}: {costs['step_ms']:.3g} ms a step")
 
 
 def measure(config: RunConfig, data_dir: str | None) -> dict[str, Any]:

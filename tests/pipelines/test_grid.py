@@ -3,9 +3,8 @@ import dataclasses
 import pytest
 
 from data.errors import MissingDataError
-from pipelines import environment
 from pipelines.config import RunConfig
-from pipelines.grid import LostDeviceError, _outcome, run_grid
+from pipelines.grid import run_grid
 
 SMALL = RunConfig(
     "synthetic",
@@ -79,10 +78,3 @@ def test_data_that_cannot_be_had_is_asked_for_once(tmp_path, monkeypatch, capsys
         "it is not here",
     ]
     assert capsys.readouterr().err.count("it is not here") == 1
-
-
-def test_a_run_that_lost_the_gpu_of_the_others_does_not_begin(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "gpus", list)
-    with pytest.raises(LostDeviceError, match="finds no GPU, where it found one before"):
-        _outcome(SMALL, tmp_path, None, needs_gpu=True)
-    assert not list(tmp_path.iterdir())

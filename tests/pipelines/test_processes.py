@@ -3,8 +3,10 @@ import pathlib
 import signal
 
 import pytest
+import tensorflow as tf
 
-from pipelines.processes import Processes
+from pipelines import environment
+from pipelines.processes import STOPS, Processes
 
 
 class LostError(Exception):
@@ -50,6 +52,31 @@ def test_what_is_stopped_again_and_again_ends_in_one_line(call, why):
     ):
         processes.result(0)
     assert str(raised.value).startswith("Processes were stopped again, and none has ended since")
+
+
+def test_a_process_that_finds_no_gpu_where_there_was_one_does_not_call(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "gpus", lambda: ["a GPU"])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    path = tmp_path / "called.once"
+    with Processes(_stop_once, [str(path)], 1) as processes, pytest.raises(OSError) as raised:
+        processes.result(0)
+    assert "TensorFlow finds no GPU, where it found one before" in str(raised.value)
+    assert not path.exists()
+
+
+def _short_of_memory_once(marker):
+    path = pathlib.Path(marker)
+    if not path.exists():
+        path.touch()
+        raise tf.errors.ResourceExhaustedError(None, None, "no memory")
+    return path.name
+
+
+def test_what_had_no_memory_beside_others_is_begun_again(tmp_path, capsys):
+    with Processes(_short_of_memory_once, [str(tmp_path / "a")], 2) as processes:
+        assert processes.result(0) == "a"
+    assert "a process was stopped (no memory)" in capsys.readouterr().err
+    assert ChildProcessError in STOPS  # what a baseline's own program ends with
 
 
 def _variable(name):

@@ -69,7 +69,7 @@ def test_without_the_data_it_says_which(tmp_path, monkeypatch):
 
 def test_a_process_that_fails_is_quoted_and_its_log_kept(tmp_path, monkeypatch):
     ends_with(monkeypatch, 1, "Traceback\nValueError: no\n")
-    with pytest.raises(RuntimeError, match=r"status 1, see .*log.txt: ValueError: no"):
+    with pytest.raises(ChildProcessError, match=r"status 1, see .*log.txt: ValueError: no"):
         run(config(), tmp_path)
     assert (tmp_path / "log.txt").read_text() == "Traceback\nValueError: no\n"
 
