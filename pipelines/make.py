@@ -96,7 +96,7 @@ def make_table(
     if not results:
         raise ValueError(f"Nothing of {name} is finished in {runs}.")
     files.write_lines(folder / "table.json", results)
-    text = report.write_table(table, results, folder)
+    text = report.Made.of(folder, table, results).write()
     say(f"written: {folder}/table.md, table.json and pictures")
     return text
 

@@ -45,18 +45,18 @@ ANCHORS = (
 )
 
 
-def sheet(tables: Sequence[tuple[str, Table, Sequence[dict[str, Any]]]]) -> Sheet | None:
+def sheet(tables: Sequence[tuple[Table, Sequence[dict[str, Any]]]]) -> Sheet | None:
     """Returns a row a table and metric that there are public figures of; None without any.
 
     Args:
-        tables: of each its title, what it is, and its results.
+        tables: of each what it is, and its results.
     """
     page = Sheet(
         "Dense models beside public figures",
         ["table", "metric", "ours, dense", "public"],
         notes="What differs between ours and theirs is in docs/deviations.md.",
     )
-    for title, table, results in tables:
+    for table, results in tables:
         made = [run for run in results if "missing" not in run]
         dense = [run["test"] for run in made if run["config"]["algorithm"] == "dense"]
         for metric in table.metrics if dense else ():
@@ -64,5 +64,5 @@ def sheet(tables: Sequence[tuple[str, Table, Sequence[dict[str, Any]]]]) -> Shee
             if public:
                 ours = figures.spread([test[metric] for test in dense])
                 theirs = ", ".join(f"{anchor.value} ({anchor.source})" for anchor in public)
-                page.add([title, metric, ours, theirs], [])
+                page.add([table.title, metric, ours, theirs], [])
     return page if page.rows else None

@@ -13,13 +13,13 @@ from pipelines.tables.base import METHODS, Table
 SHARES = (0.99, 0.95)  # of dense's quality
 
 
-def sheet(tables: Sequence[tuple[str, Table, Sequence[dict[str, Any]]]]) -> Sheet:
+def sheet(tables: Sequence[tuple[Table, Sequence[dict[str, Any]]]]) -> Sheet:
     """Returns a row a table: for each algorithm the lowest densities near dense, as `SHARES`.
 
     Args:
-        tables: of each its title, what it is, and its results.
+        tables: of each what it is, and its results.
     """
-    of_each = [(*one, _shares(one[2], one[1].metrics[0])) for one in tables]
+    of_each = [(*one, _shares(one[1], one[0].metrics[0])) for one in tables]
     there = {algorithm for *_, shares in of_each for algorithm in shares}
     columns = [one for one in (*METHODS, *BASELINES) if one in there]
     page = Sheet(
@@ -32,13 +32,13 @@ def sheet(tables: Sequence[tuple[str, Table, Sequence[dict[str, Any]]]]) -> Shee
             "do, dense overfits at its budget, and sparsity of any kind is a brake."
         ),
     )
-    for title, table, results, shares in of_each:
+    for table, results, shares in of_each:
         metric = table.metrics[0]
         dense = [run["test"][metric] for run in _of_dense(results)]
         if not dense or not shares.keys() & set(columns):
             continue
         near = [_near(shares.get(one, {})) for one in columns]
-        page.add([title, metric, figures.spread(dense), *near], [])
+        page.add([table.title, metric, figures.spread(dense), *near], [])
     return page
 
 

@@ -10,7 +10,7 @@ import json
 import pathlib
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import jinja2
 import markdown
@@ -41,42 +41,47 @@ _SHOWN += ("environment",)
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """A table that was made: its folder, what it is, and its runs."""
+    """A table that was made: its folder, what it is, and its runs.
+
+    Its title says what the folder's name says of the runs, as in "(published, long)".
+    """
 
     folder: pathlib.Path
     table: Table
-    title: str
-    results: list[dict[str, Any]]
+    results: Sequence[dict[str, Any]]
+
+    @classmethod
+    def of(cls, folder: pathlib.Path, table: Table, results: Sequence[dict[str, Any]]) -> Self:
+        """Returns what the runs in a folder make of a table."""
+        match = _FOLDER.fullmatch(folder.name)
+        words = match.groups()[1:] if match else ()
+        more = ", ".join(word for word in words if word not in ("clean", "short", None))
+        title = f"{table.title} ({more})" if more else table.title
+        return cls(folder, dataclasses.replace(table, title=title), results)
 
     def sheets(self) -> list[Sheet]:
-        """Returns what it is made of, under its own title."""
-        made = sheets_of(self.table, self.results)
-        titles = [sheet.title.replace(self.table.title, self.title) for sheet in made]
-        pairs = zip(made, titles, strict=True)
-        return [dataclasses.replace(sheet, title=title) for sheet, title in pairs]
+        """Returns what it is made of."""
+        made = [renderer.sheet(self.table, self.results) for renderer in self._renderers]
+        return [sheet for sheet in made if sheet]
 
+    def text(self) -> str:
+        """Returns it in Markdown."""
+        first, *others = self.sheets()
+        return "\n".join([first.markdown(), *(sheet.markdown(level=2) for sheet in others)])
 
-def write_table(table: Table, results: Sequence[dict[str, Any]], folder: pathlib.Path) -> str:
-    """Writes table.md of a table and its pictures into its folder; returns the Markdown."""
-    text = table_text(table, results)
-    drawn = {sheet.picture for sheet in sheets_of(table, results) if sheet.picture}
-    for renderer in _RENDERERS[table.kind]:
-        if renderer.PICTURE in drawn:
-            renderer.picture(table, results, folder / renderer.PICTURE)
-    files.write_text(folder / "table.md", text)
-    return text
+    def write(self) -> str:
+        """Writes table.md and the pictures into its folder; returns the Markdown."""
+        drawn = {sheet.picture for sheet in self.sheets() if sheet.picture}
+        for renderer in self._renderers:
+            if renderer.PICTURE in drawn:
+                renderer.picture(self.table, self.results, self.folder / renderer.PICTURE)
+        text = self.text()
+        files.write_text(self.folder / "table.md", text)
+        return text
 
-
-def table_text(table: Table, results: Sequence[dict[str, Any]]) -> str:
-    """Returns a table in Markdown."""
-    first, *others = sheets_of(table, results)
-    return "\n".join([first.markdown(), *(sheet.markdown(level=2) for sheet in others)])
-
-
-def sheets_of(table: Table, results: Sequence[dict[str, Any]]) -> list[Sheet]:
-    """Returns what a table is made of."""
-    made = [renderer.sheet(table, results) for renderer in _RENDERERS[table.kind]]
-    return [sheet for sheet in made if sheet]
+    @property
+    def _renderers(self) -> tuple[Any, ...]:
+        return _RENDERERS[self.table.kind]
 
 
 def tables_in(folder: pathlib.Path) -> list[Made]:
@@ -86,12 +91,10 @@ def tables_in(folder: pathlib.Path) -> list[Made]:
         match = _FOLDER.fullmatch(path.parent.name)
         if match and match[1] in TABLES:
             table = TABLES[match[1]]
-            more = [word for word in match.groups()[1:] if word not in ("clean", "short", None)]
-            title = f"{table.title} ({', '.join(more)})" if more else table.title
             place = (order.index(table.name), BUDGETS.index(match[3]))
             results = _results(table, path)
             if results:
-                made.append((place, Made(path.parent, table, title, results)))
+                made.append((place, Made.of(path.parent, table, results)))
     return [one for _, one in sorted(made, key=lambda pair: pair[0])]
 
 
@@ -145,7 +148,7 @@ def markdown_of(made: Sequence[Made]) -> str:
 
 
 def _summaries(made: Sequence[Made]) -> list[Sheet]:
-    sparse = [(one.title, one.table, one.results) for one in made if one.table.kind == "density"]
+    sparse = [(one.table, one.results) for one in made if one.table.kind == "density"]
     return [page for page in (lowest.sheet(sparse), anchors.sheet(sparse)) if page]
 
 

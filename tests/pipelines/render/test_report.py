@@ -3,6 +3,7 @@
 import dataclasses
 import html.parser
 import json
+import pathlib
 
 import pytest
 from made_results import result
@@ -139,7 +140,19 @@ def test_without_data_there_is_a_table_that_says_so_and_no_picture(tmp_path):
         {"config": config.to_dict(), "missing": "ml-1m is not here"}
         for config in table.grid(Options())
     ]
-    text = report.write_table(table, missing, tmp_path)
+    text = report.Made.of(tmp_path, table, missing).write()
     assert "| dense | 1 | data not available here |" in text
     assert "ml-1m is not here." in text
+    assert text.startswith(f"# {table.title}\n")
     assert [path.name for path in tmp_path.iterdir()] == ["table.md"]
+
+
+def test_a_title_says_what_the_folder_says_of_the_runs():
+    table, runs = TABLES["multvae-ml1m"], [made(config) for config in RUNS]
+    names = ("multvae-ml1m-published-full-alone", "multvae-ml1m-clean-short", "elsewhere")
+    titles = [
+        sheet.title
+        for name in names
+        for sheet in report.Made.of(pathlib.Path(name), table, runs).sheets()[:1]
+    ]
+    assert titles == [f"{table.title} (published, full, alone)", table.title, table.title]
