@@ -37,7 +37,7 @@ Flags of table, and of all but for protocol, quirks, algorithms and densities:
   --algorithms=A,B, --densities=D,E  the rows to make now (all): dense, dsl, ...; others stay
   --seeds=N              run all with the seeds 0 to N - 1 (the table's own, 1 or 3)
   --costs                multvae-*, lightgcn-*, neumf-*: also time, memory, FLOPs (all: always)
-  --jobs=N               runs at once (1; all: 8 on a GPU, else 2): a GPU has room for several
+  --jobs=N               runs at once (1; all: 8 on each GPU, else 2); several GPUs share them
   --device=gpu|cpu       what to run on; all: on a CPU only the tables that suit one
   --known=FOLDER         tables made elsewhere, as in results/: their runs are taken, not made again
   --dry_run, --finished  list the runs missing, with about their time; only write what is finished

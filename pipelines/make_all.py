@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import DataError
-from pipelines import sharing
+from pipelines import environment, sharing
 from pipelines.command_line import say
 from pipelines.config import RunConfig
 from pipelines.finished import Finished, Known
@@ -46,7 +46,7 @@ class Planned:
         title = f"{self.table.name}: {len(self.missing)} to run, {self.n_finished} finished"
         if self.n_shared:
             title += f", {self.n_shared} more with tables before it"
-        jobs = min(jobs, self.table.at_once)
+        jobs = _at_once(self.table, jobs)
         if self.missing:
             title += f", {_about(_total([s for _, s in self.missing]), jobs)} with {jobs} at once"
         return [title, *(f"  {config.key}: {_about(s, 1)}" for config, s in self.missing)]
@@ -60,7 +60,7 @@ class TimeLeft:
         known = [seconds for _, (_, seconds) in missing if seconds is not None]
         usual = float(np.mean(known)) if known else 1.0
         self._expected = {
-            config.key: (usual if seconds is None else seconds) / min(jobs, one.table.at_once)
+            config.key: (usual if seconds is None else seconds) / _at_once(one.table, jobs)
             for one, (config, seconds) in missing
         }
         self._done, self._started = 0.0, time.perf_counter()
@@ -149,7 +149,7 @@ def total(planned: Sequence[Planned], jobs: int) -> str:
     """Returns how much is to be run in all, in a line."""
     runs = [seconds for one in planned for _, seconds in one.missing]
     by_table = [(_total([s for _, s in one.missing]), one) for one in planned if one.missing]
-    at_once = [None if s is None else s / min(jobs, one.table.at_once) for s, one in by_table]
+    at_once = [None if s is None else s / _at_once(one.table, jobs) for s, one in by_table]
     n_finished = sum(one.n_finished for one in planned)
     time_ = f", {_about(sum(filter(None, at_once)), 1)}" if any(at_once) else ""
     unknown = " and tables of unknown time" if None in at_once else ""
@@ -173,7 +173,7 @@ def make_all(
     failed = []
     for place, one in enumerate(planned, start=1):
         say(f"table {place} of {len(planned)}: {one.table.name}")
-        at_once = min(jobs, one.table.at_once)
+        at_once = _at_once(one.table, jobs)
         try:
             more = {"note": left, "costs": True, "known": known}
             make_table(one.table.name, one.options, out, data_dir, at_once, **more)
@@ -185,6 +185,10 @@ def make_all(
     if failed:
         raise DataError(f"not made: {'; '.join(failed)}")
     return written
+
+
+def _at_once(table: Table, jobs: int) -> int:
+    return min(jobs, table.at_once * max(len(environment.gpus()), 1))
 
 
 def _seconds(folders: Sequence[pathlib.Path], device: str) -> dict[_Kind, list[float]]:

@@ -1,7 +1,6 @@
 """Calls in processes of their own, several at once, that outlive one that is stopped."""
 
 import concurrent.futures
-import functools
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ STOPS = (
 )
 # NumPy's linear algebra takes all cores in every process, and waits for them busily.
 _THREADS = "OPENBLAS_NUM_THREADS"
+_GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 class Processes:
@@ -36,7 +36,8 @@ class Processes:
     they cannot use does: all that have not ended are begun again then.
 
     Each has its share of the cores for NumPy's linear algebra, unless the environment says how many
-    (OPENBLAS_NUM_THREADS). Where this process has a GPU, one that finds none does not call.
+    (OPENBLAS_NUM_THREADS). Where this process has GPUs, each has one of them, in turns; one that
+    does not find it does not call.
 
     Args:
         call: of one argument; both can be pickled.
@@ -52,7 +53,7 @@ class Processes:
         jobs: int,
         stops: Sequence[type[Exception]] = STOPS,
     ) -> None:
-        self._call = functools.partial(_on_device, call, bool(environment.gpus()))
+        self._call, self._gpus = call, _names_of_gpus()
         self._arguments, self._jobs = arguments, jobs
         self._stops = (BrokenProcessPool, *stops)
         self._futures: list[concurrent.futures.Future[Any] | None] = [None] * len(arguments)
@@ -91,7 +92,8 @@ class Processes:
         )
         for place, argument in enumerate(self._arguments):
             if not _has_ended(self._futures[place]):
-                self._futures[place] = self._pool.submit(self._call, argument)
+                gpu = self._gpus[place % len(self._gpus)] if self._gpus else None
+                self._futures[place] = self._pool.submit(_on_gpu, gpu, self._call, argument)
 
     def _begin_again(self, error: Exception) -> None:
         self._pool.shutdown(cancel_futures=True)
@@ -107,9 +109,19 @@ class Processes:
         self._begin()
 
 
-def _on_device(call: Callable[[Any], Any], needs_gpu: bool, argument: Any) -> Any:
-    if needs_gpu and not environment.gpus():
-        raise LostDeviceError("TensorFlow finds no GPU, where it found one before")
+def _names_of_gpus() -> list[str]:
+    """Returns what CUDA calls the GPUs of this process."""
+    given = os.environ.get(_GPUS)
+    n_gpus = len(environment.gpus())
+    return given.split(",")[:n_gpus] if given else [str(place) for place in range(n_gpus)]
+
+
+def _on_gpu(gpu: str | None, call: Callable[[Any], Any], argument: Any) -> Any:
+    """Calls in a process that has not asked for its GPUs before, and has this one alone then."""
+    if gpu is not None:
+        os.environ[_GPUS] = gpu
+        if not environment.gpus():
+            raise LostDeviceError("TensorFlow finds no GPU, where it found one before")
     return call(argument)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from absl import app, flags
 
-from pipelines import command_line
+from pipelines import command_line, environment
 from pipelines.command_line import say
 from pipelines.finished import Known, known_in
 from pipelines.make import make_table
@@ -49,7 +49,7 @@ _DENSITIES = flags.DEFINE_list(
 )
 _ROWS = ("algorithms", "densities")
 _JOBS = flags.DEFINE_integer(
-    "jobs", None, "Runs at once, a process each (1; with all 8 on a GPU, else 2).", lower_bound=1
+    "jobs", None, "Runs at once, a process each (1; all: 8 on each GPU, else 2).", lower_bound=1
 )
 _DEVICE = flags.DEFINE_enum("device", None, DEVICES, "With all: what to run on (a GPU, if any).")
 _COSTS = flags.DEFINE_bool(
@@ -108,7 +108,7 @@ def _refuse(command: str, names: Sequence[str]) -> None:
 
 def _all(out: pathlib.Path) -> None:
     device = _device()
-    jobs = _JOBS.value or (8 if device == "gpu" else 2)
+    jobs = _JOBS.value or (8 * len(environment.gpus()) if device == "gpu" else 2)
     known = _known()
     planned = plan(_BUDGET.value, out, device, _SEEDS.value, known)
     if _DRY_RUN.value:

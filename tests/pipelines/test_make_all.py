@@ -92,6 +92,18 @@ def test_the_time_left_is_by_the_runs_before(tmp_path, monkeypatch):
     assert left(grid[2]) == "; about 5 min left for all"
 
 
+def test_each_gpu_has_room_for_as_many_runs(tmp_path, monkeypatch):
+    table = TABLES["lightgcn-gowalla"]
+    runs = [(config, 60.0) for config in table.grid(Options())[:12]]
+    planned = make_all.Planned(table, Options(), runs, 0)
+    assert [line for line in planned.lines(16) if "at once" in line] == [
+        "lightgcn-gowalla: 12 to run, 0 finished, about 4 min with 3 at once"
+    ]
+    monkeypatch.setattr(make_all.environment, "gpus", lambda: ["one", "another"])
+    assert "about 2 min with 6 at once" in planned.lines(16)[0]
+    assert "about 3 min with 4 at once" in planned.lines(4)[0]
+
+
 def test_a_table_whose_data_is_damaged_is_left_out_and_named_in_the_end(
     tmp_path, monkeypatch, capsys
 ):

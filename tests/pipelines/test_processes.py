@@ -1,3 +1,4 @@
+import concurrent.futures
 import os
 import pathlib
 import signal
@@ -62,6 +63,35 @@ def test_a_process_that_finds_no_gpu_where_there_was_one_does_not_call(tmp_path,
         processes.result(0)
     assert "TensorFlow finds no GPU, where it found one before" in str(raised.value)
     assert not path.exists()
+
+
+class _Pool:
+    """Calls at once, in this process."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def submit(self, call, *arguments):
+        future = concurrent.futures.Future()
+        future.set_result(call(*arguments))
+        return future
+
+    def shutdown(self, **_):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"), [(None, ["0", "1", "0"]), ("GPU-b,GPU-a", ["GPU-b", "GPU-a", "GPU-b"])]
+)
+def test_processes_have_a_gpu_each_in_turns(monkeypatch, visible, expected):
+    name = "CUDA_VISIBLE_DEVICES"
+    monkeypatch.setenv(name, "")  # so that it is put back
+    if visible:
+        monkeypatch.setenv(name, visible)
+    monkeypatch.setattr(environment, "gpus", lambda: ["one", "another"])
+    monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", _Pool)
+    with Processes(_variable, [name] * 3, 2) as processes:
+        assert [processes.result(place) for place in range(3)] == expected
 
 
 def _short_of_memory_once(marker):
