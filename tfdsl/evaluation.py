@@ -19,6 +19,7 @@ def evaluate(
     relevant: CSRMatrix,
     ks: Sequence[int] = (20, 50),
     batch_size: int = 500,
+    standard_errors: bool = False,
 ) -> dict[str, float]:
     """Ranks the whole catalogue for every user and returns the means of `top_k_metrics`.
 
@@ -36,9 +37,12 @@ def evaluate(
         relevant: what they are asked for, CSR of the same shape.
         ks: lengths of the recommended list.
         batch_size: users ranked at once.
+        standard_errors: whether to return these too.
 
     Returns:
-        Mean over users of every metric of `top_k_metrics`, for every k.
+        Mean over users of every metric of `top_k_metrics`, for every k; under its name with "_se"
+        the standard error of that mean, as other users of the same kind would have it: the standard
+        deviation over users / sqrt(users), NaN for one user.
 
     Raises:
         ValueError: k outside 1..n_items, matrices that are not CSR or of unequal shape, no user
@@ -77,10 +81,8 @@ def evaluate(
                 "for a diverged training run or an input that is not a number."
             )
         parts.append({name: value.numpy()[: len(rows)] for name, value in values.items()})
-    return {
-        name: float(np.concatenate([part[name] for part in parts]).mean(dtype=np.float64))
-        for name in parts[0]
-    }
+    of_users = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return _means(of_users, standard_errors)
 
 
 def evaluate_sampled(
@@ -89,6 +91,7 @@ def evaluate_sampled(
     items: Any,
     ks: Sequence[int] = (10,),
     batch_size: int = 500,
+    standard_errors: bool = False,
 ) -> dict[str, float]:
     """Ranks one relevant item of each user among sampled others ("leave one out").
 
@@ -104,6 +107,7 @@ def evaluate_sampled(
         items: integer [users, n]; the first of each user is the relevant one.
         ks: lengths of the list.
         batch_size: users ranked at once.
+        standard_errors: whether to return these too; see `evaluate`.
 
     Returns:
         `sampled_hit_rate@k` and `sampled_ndcg@k` for every k: means over users of whether the
@@ -140,11 +144,24 @@ def evaluate_sampled(
         above = (scores[:, 1:] >= scores[:, :1]) & (items[rows, 1:] != items[rows, :1])
         ranks.append(1 + above.sum(axis=1)[: len(users) - start])
     rank = np.concatenate(ranks)
-    metrics = {}
+    of_users = {}
     for k in ks:
-        metrics[f"sampled_hit_rate@{k}"] = float((rank <= k).mean())
-        metrics[f"sampled_ndcg@{k}"] = float(np.where(rank <= k, 1 / np.log2(rank + 1), 0).mean())
-    return metrics
+        of_users[f"sampled_hit_rate@{k}"] = rank <= k
+        of_users[f"sampled_ndcg@{k}"] = np.where(rank <= k, 1 / np.log2(rank + 1), 0)
+    return _means(of_users, standard_errors)
+
+
+def _means(of_users: dict[str, np.ndarray], standard_errors: bool) -> dict[str, float]:
+    means = {name: float(values.mean(dtype=np.float64)) for name, values in of_users.items()}
+    if not standard_errors:
+        return means
+    errors = {
+        f"{name}_se": float(values.std(ddof=1, dtype=np.float64) / np.sqrt(len(values)))
+        if len(values) > 1
+        else float("nan")
+        for name, values in of_users.items()
+    }
+    return means | errors
 
 
 def top_k_metrics(hits: Tensor, n_relevant: Tensor, k: int) -> dict[str, Tensor]:

@@ -122,7 +122,9 @@ def train(config: RunConfig, data_dir: str | None) -> tuple[dict[str, Any], list
         def logits(of: Any) -> tf.Tensor:
             return score(tf.constant(users.fold_in[np.asarray(of)].toarray()))
 
-        return evaluation.evaluate(logits, users.fold_in, users.held_out, ks=(20, 50))
+        return evaluation.evaluate(
+            logits, users.fold_in, users.held_out, standard_errors=part == "test"
+        )
 
     def on_epoch_end(epoch: int, logs: dict[str, float]) -> None:
         done, step = epoch + 1, (epoch + 1) * task.steps_per_epoch

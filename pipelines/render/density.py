@@ -57,7 +57,8 @@ def _notes(table: Table, made: Sequence[dict[str, Any]]) -> str:
         f"batches of {config['batch_size']} ({made[0]['steps']} steps), masks updated every "
         f"{config['update_interval']} steps{own}, seeds {sorted(seeds)}{some}. "
         f"{table.notes} Seconds are of training with its evaluations; several runs may have shared "
-        f"a machine, so they compare nothing. {baselines}".rstrip()
+        f"a machine, so they compare nothing.{figures.over_users(made, table.metrics[0])} "
+        f"{baselines}".rstrip()
         + f"\n\nMade with {figures.made_with(made)}."
     )
 

@@ -67,6 +67,17 @@ def spread(values: Sequence[float], digits: int = 4) -> str:
     return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
 
 
+def over_users(results: Sequence[dict[str, Any]], metric: str) -> str:
+    """Returns what the spread over seeds leaves out, in words: "" of runs that do not know it."""
+    errors = [run["test"][f"{metric}_se"] for run in results if f"{metric}_se" in run["test"]]
+    if not errors:
+        return ""
+    return (
+        f" All seeds are judged on the same users: as a mean over users a run's {metric} has a "
+        f"standard error of {np.median(errors):.4f} besides (the median of {len(errors)} runs)."
+    )
+
+
 def finish(figure: Figure, axes: Axes) -> None:
     """Adds a grid, and a legend beside what is drawn; or says that there is no data."""
     axes.grid(alpha=0.3)

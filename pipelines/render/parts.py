@@ -51,7 +51,8 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
         f"mean difference to the first row (of the same density) in {first}, seed by seed. "
         "Explored is the share of entries that were ever active, last overlap the share of those "
         "active at the last "
-        f"evaluation but one that still are at the last.\n\nMade with {figures.made_with(made)}."
+        f"evaluation but one that still are at the last.{figures.over_users(made, first)}\n\n"
+        f"Made with {figures.made_with(made)}."
     )
     return page
 

@@ -99,7 +99,9 @@ class LightGCNTask(RankingTask):
 
         def evaluate(part: str) -> dict[str, float]:
             seen, relevant = parts[part]
-            return evaluation.evaluate(model.scorer(), seen, relevant, ks=(20, 50))
+            return evaluation.evaluate(
+                model.scorer(), seen, relevant, standard_errors=part == "test"
+            )
 
         return evaluate
 

@@ -130,7 +130,9 @@ class MultVAETask(EpochTask):
             def score(rows: Any) -> tf.Tensor:
                 return logits(users.fold_in[np.asarray(rows)].toarray())
 
-            return evaluation.evaluate(score, users.fold_in, users.held_out, ks=(20, 50))
+            return evaluation.evaluate(
+                score, users.fold_in, users.held_out, standard_errors=part == "test"
+            )
 
         return evaluate
 

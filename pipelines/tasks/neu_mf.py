@@ -146,10 +146,11 @@ class NeuMFTask(RankingTask):
             if "last_batch" in self.config.quirks:
                 first = (len(asked.users) - 1) // self.config.batch_size * self.config.batch_size
             users, items = asked.users[first:], asked.items[first:]
-            metrics = evaluation.evaluate_sampled(score, users, items, ks=(10, 20))
+            how: Any = {"ks": (10, 20), "standard_errors": part == "test"}
+            metrics = evaluation.evaluate_sampled(score, users, items, **how)
             if part == "test":
                 metrics |= evaluation.evaluate(
-                    model.scorer(), seen, relevant, ks=(10, 20), batch_size=100
+                    model.scorer(), seen, relevant, batch_size=100, **how
                 )
             return metrics
 

@@ -1,6 +1,9 @@
+import math
+
 import keras_rs
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 from scipy import sparse
 from sklearn.metrics import ndcg_score
@@ -87,6 +90,36 @@ def test_evaluate_agrees_with_brute_force(users):
     for k in (1, 5, 20, 60):
         expected |= brute_force(*users, k)
     assert values == pytest.approx(expected, abs=1e-6)
+
+
+def test_standard_errors_are_those_of_means_over_users(users):
+    scores, seen, relevant = users
+    rows = np.flatnonzero(np.diff(relevant.indptr))
+    alone = [evaluate(scorer(scores[[row]]), seen[[row]], relevant[[row]], ks=[20]) for row in rows]
+    values = evaluate(scorer(scores), seen, relevant, ks=[20], batch_size=9, standard_errors=True)
+    assert len(values) == 2 * len(alone[0])
+    for name in alone[0]:
+        error = scipy.stats.sem([metrics[name] for metrics in alone])
+        assert values[f"{name}_se"] == pytest.approx(error, abs=1e-6)
+
+
+def test_standard_errors_of_sampled_metrics():
+    users, items = np.arange(4), np.tile(np.arange(3), (4, 1))
+    places = np.array([[3.0, 2, 1], [2, 3, 1], [1, 3, 2], [3, 2, 1]])  # ranks 1, 2, 3, 1
+
+    def score(of, _):
+        return tf.constant(places[of])
+
+    values = evaluate_sampled(score, users, items, ks=[2], standard_errors=True)
+    assert values["sampled_hit_rate@2"] == 0.75
+    assert values["sampled_hit_rate@2_se"] == pytest.approx(scipy.stats.sem([1, 1, 0, 1]))
+    second = 1 / np.log2(3)
+    assert values["sampled_ndcg@2_se"] == pytest.approx(scipy.stats.sem([1, second, 0, 1]))
+    assert math.isnan(
+        evaluate_sampled(score, users[:1], items[:1], [2], standard_errors=True)[
+            "sampled_ndcg@2_se"
+        ]
+    )
 
 
 def test_ndcg_agrees_with_scikit_learn(users):
