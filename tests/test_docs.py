@@ -9,6 +9,7 @@ import sys
 import pytest
 import tensorflow as tf
 
+from pipelines import environment
 from pipelines.render import figures
 
 PAGES = sorted((pathlib.Path(__file__).resolve().parent.parent / "docs").glob("*.md"))
@@ -35,6 +36,14 @@ def _run(line):
     command = [pathlib.Path(sys.executable).parent / program, *arguments]
     process = subprocess.run(command, capture_output=True, text=True, check=True)
     assert process.stdout
+
+
+def test_the_page_on_models_has_the_flags_of_a_gpu_that_the_tables_set(monkeypatch):
+    monkeypatch.setattr(environment, "gpus", lambda: ["a GPU"])
+    monkeypatch.setenv("XLA_FLAGS", "")
+    environment.prepare()
+    page = (PAGES[0].parent / "models.md").read_text()
+    assert f'export XLA_FLAGS="{environment.os.environ["XLA_FLAGS"]}"\n' in page
 
 
 RESULTS = pathlib.Path(__file__).resolve().parent.parent / "results"
