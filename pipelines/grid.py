@@ -12,7 +12,7 @@ from data.errors import MissingDataError
 from pipelines.algorithms import BASELINES
 from pipelines.command_line import say
 from pipelines.config import RunConfig
-from pipelines.processes import Processes
+from pipelines.processes import FailedCallError, Processes
 from pipelines.train import run
 
 
@@ -31,15 +31,16 @@ def run_grid(
         grid: the runs.
         folder: holds a folder for each run, named by its key; finished ones are not run again.
         data_dir: folder with the data sets, or None for the cache.
-        jobs: how many run at once, each in a process of its own if more than one. They share a
-            GPU, where small models leave most of it idle.
+        jobs: how many run at once, each in a process of its own if more than one. Several share a
+            GPU, where small models leave most of it idle; of several GPUs all have as many.
         note: called with each run that has ended; what it returns is printed with it.
 
     Raises:
         DataError: the data is damaged.
-        OSError: processes of runs were stopped, had no memory or lost their GPU, twice without one
-            that ended in between. Once, those that went with them are begun again, from where they
-            were.
+        FailedCallError: with several jobs, runs had no memory, or their own program failed, twice;
+            all the others are finished.
+        OSError: processes of runs were stopped or lost their GPU, twice without one that ended in
+            between. Once, those that went with them are begun again, from where they were.
     """
     outcome = functools.partial(_outcome, folder=folder, data_dir=data_dir)
     if jobs == 1:
@@ -60,12 +61,18 @@ def _collected(
 ) -> list[dict[str, Any]]:
     """Returns the results; data that could not be had once is not asked for again."""
     results: list[dict[str, Any]] = []
+    failed: list[str] = []
     missing: dict[tuple[str, str | None], str] = {}
     for place, (config, outcome) in enumerate(zip(grid, outcomes, strict=True), start=1):
         # A baseline needs a library too.
         needed = config.data, config.algorithm if config.algorithm in BASELINES else None
         if needed not in missing:
-            result, seconds = outcome()
+            try:
+                result, seconds = outcome()
+            except FailedCallError as error:
+                say(f"left out: {config.key}: {error}")
+                failed.append(config.key)
+                continue
             if not isinstance(result, str):
                 more = note(config) if note else ""
                 say(f"[{place}/{len(grid)}] {config.key}: done in {seconds:.0f} s{more}")
@@ -74,6 +81,10 @@ def _collected(
             missing[needed] = result
             say(f"left out: {result}")
         results.append({"config": config.to_dict(), "missing": missing[needed]})
+    if failed:
+        raise FailedCallError(
+            f"{', '.join(failed)} failed twice, for what is said above; all others are finished."
+        )
     return results
 
 

@@ -63,6 +63,7 @@ def make_table(
         ValueError: unknown table, it has no such budget, protocol or algorithm, or nothing of it is
             finished and nothing is to be run.
         DataError: the data is damaged. Where it cannot be had, rows say so.
+        OSError: see `run_grid` and `measure_grid`.
     """
     checks.choice("table", name, TABLES)
     table = TABLES[name]

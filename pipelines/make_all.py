@@ -14,6 +14,7 @@ from pipelines.command_line import say
 from pipelines.config import RunConfig
 from pipelines.finished import Finished, Known
 from pipelines.make import folder_of, make_table
+from pipelines.processes import FailedCallError
 from pipelines.render import report
 from pipelines.tables import TABLES, Options, Table
 
@@ -42,11 +43,14 @@ class Planned:
     n_shared: int = 0
 
     def lines(self, jobs: int) -> list[str]:
-        """Returns what is to be run, a line each."""
+        """Returns what is to be run, a line each.
+
+        Args:
+            jobs: how many at once.
+        """
         title = f"{self.table.name}: {len(self.missing)} to run, {self.n_finished} finished"
         if self.n_shared:
             title += f", {self.n_shared} more with tables before it"
-        jobs = _at_once(self.table, jobs)
         if self.missing:
             title += f", {_about(_total([s for _, s in self.missing]), jobs)} with {jobs} at once"
         return [title, *(f"  {config.key}: {_about(s, 1)}" for config, s in self.missing)]
@@ -60,7 +64,7 @@ class TimeLeft:
         known = [seconds for _, (_, seconds) in missing if seconds is not None]
         usual = float(np.mean(known)) if known else 1.0
         self._expected = {
-            config.key: (usual if seconds is None else seconds) / _at_once(one.table, jobs)
+            config.key: (usual if seconds is None else seconds) / at_once(one.table, jobs)
             for one, (config, seconds) in missing
         }
         self._done, self._started = 0.0, time.perf_counter()
@@ -149,10 +153,10 @@ def total(planned: Sequence[Planned], jobs: int) -> str:
     """Returns how much is to be run in all, in a line."""
     runs = [seconds for one in planned for _, seconds in one.missing]
     by_table = [(_total([s for _, s in one.missing]), one) for one in planned if one.missing]
-    at_once = [None if s is None else s / _at_once(one.table, jobs) for s, one in by_table]
+    each = [None if s is None else s / at_once(one.table, jobs) for s, one in by_table]
     n_finished = sum(one.n_finished for one in planned)
-    time_ = f", {_about(sum(filter(None, at_once)), 1)}" if any(at_once) else ""
-    unknown = " and tables of unknown time" if None in at_once else ""
+    time_ = f", {_about(sum(filter(None, each)), 1)}" if any(each) else ""
+    unknown = " and tables of unknown time" if None in each else ""
     return f"in all: {len(runs)} to run, {n_finished} finished{time_}{unknown}"
 
 
@@ -167,27 +171,31 @@ def make_all(
     """Makes the tables, then the report; returns the report's files.
 
     Raises:
-        DataError: the data of a table is damaged; all the others were made before.
+        DataError, FailedCallError: the data of a table is damaged, or a run of it failed; all the
+            others were made before.
+        OSError: processes of runs were stopped again and again.
     """
     left = TimeLeft(planned, jobs)
-    failed = []
+    failed: list[tuple[str, DataError | FailedCallError]] = []
     for place, one in enumerate(planned, start=1):
         say(f"table {place} of {len(planned)}: {one.table.name}")
-        at_once = _at_once(one.table, jobs)
+        more = {"note": left, "costs": True, "known": known}
         try:
-            more = {"note": left, "costs": True, "known": known}
-            make_table(one.table.name, one.options, out, data_dir, at_once, **more)
-        except DataError as error:
+            jobs_here = at_once(one.table, jobs)
+            make_table(one.table.name, one.options, out, data_dir, jobs_here, **more)
+        except (DataError, FailedCallError) as error:
             say(f"left out: {error}")
-            failed.append(f"{one.table.name} ({error})")
+            failed.append((one.table.name, error))
         left.leave_out(one)
     written = report.write(out)
     if failed:
-        raise DataError(f"not made: {'; '.join(failed)}")
+        names = "; ".join(f"{name} ({error})" for name, error in failed)
+        raise type(failed[0][1])(f"not made: {names}")
     return written
 
 
-def _at_once(table: Table, jobs: int) -> int:
+def at_once(table: Table, jobs: int) -> int:
+    """Returns how many runs of a table `all` makes at once: no more than its GPUs have room for."""
     return min(jobs, table.at_once * max(len(environment.gpus()), 1))
 
 

@@ -21,7 +21,7 @@ from pipelines import command_line, environment
 from pipelines.command_line import say
 from pipelines.finished import Known, known_in
 from pipelines.make import make_table
-from pipelines.make_all import DEVICES, make_all, plan, plan_table, total
+from pipelines.make_all import DEVICES, at_once, make_all, plan, plan_table, total
 from pipelines.render import report
 from pipelines.tables import BUDGETS, TABLES, Options
 from tfdsl import checks
@@ -112,7 +112,7 @@ def _all(out: pathlib.Path) -> None:
     known = _known()
     planned = plan(_BUDGET.value, out, device, _SEEDS.value, known)
     if _DRY_RUN.value:
-        print("\n".join(line for one in planned for line in one.lines(jobs)))
+        print("\n".join(line for one in planned for line in one.lines(at_once(one.table, jobs))))
         print(f"{total(planned, jobs)}; then what each row costs, about a minute a row")
         return
     for path in make_all(planned, out, _DATA_DIR.value, jobs, known):

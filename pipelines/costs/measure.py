@@ -50,11 +50,13 @@ def measure_grid(
         jobs: how many are got ready at once; their steps are taken one after the other.
 
     Raises:
-        OSError: processes were stopped twice, and none has ended in between.
+        FailedCallError: one had no memory twice.
+        OSError: processes were stopped or lost their GPU twice, and none has ended in between.
     """
     if not grid:
         return
-    with Processes(functools.partial(measure, data_dir=data_dir), grid, jobs) as processes:
+    # Of several GPUs one: on another kind of GPU a row would compare nothing.
+    with Processes(functools.partial(measure, data_dir=data_dir), grid, jobs, 1) as processes:
         for place, config in enumerate(grid):
             costs = processes.result(place)
             files.write_record(folder / config.key / "costs.json", costs)

@@ -69,12 +69,14 @@ def spread(values: Sequence[float], digits: int = 4) -> str:
 
 def over_users(results: Sequence[dict[str, Any]], metric: str) -> str:
     """Returns what the spread over seeds leaves out, in words: "" of runs that do not know it."""
-    errors = [run["test"][f"{metric}_se"] for run in results if f"{metric}_se" in run["test"]]
+    errors = [run["test"].get(f"{metric}_se", np.nan) for run in results]
+    errors = [error for error in errors if np.isfinite(error)]
     if not errors:
         return ""
     return (
-        f" All seeds are judged on the same users: as a mean over users a run's {metric} has a "
-        f"standard error of {np.median(errors):.4f} besides (the median of {len(errors)} runs)."
+        f" As a mean over users a run's {metric} has a standard error of {np.median(errors):.4f} "
+        f"(the median of {len(errors)} runs), which the spread over seeds leaves out: all are "
+        "judged on the same users."
     )
 
 

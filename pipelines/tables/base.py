@@ -136,7 +136,8 @@ class Table:
         protocol: the one that `all` makes it under.
         quirks: and those that it keeps then.
         suits_cpu: whether two cores make it in less than half an hour at the short budget.
-        at_once: how many of its runs a GPU has room for.
+        at_once: how many of its runs a GPU has room for; `all` makes no more at once on each, nor
+            on a processor.
     """
 
     name: str

@@ -5,6 +5,7 @@ import pytest
 from data.errors import MissingDataError
 from pipelines.config import RunConfig
 from pipelines.grid import run_grid
+from pipelines.processes import FailedCallError
 
 SMALL = RunConfig(
     "synthetic",
@@ -57,6 +58,33 @@ def test_a_seed_of_every_run_comes_before_the_next_seed(tmp_path, monkeypatch):
         (1024, 1),
     ]
     assert [result["config"] for result in results] == [config.to_dict() for config in grid]
+
+
+def test_a_run_that_fails_again_and_again_does_not_keep_others_from_ending(
+    tmp_path, monkeypatch, capsys
+):
+    class Processes:
+        def __init__(self, _, grid, *__):
+            self.grid = grid
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def result(self, place):
+            if not self.grid[place].seed:
+                raise FailedCallError("It failed again: no memory")
+            return {"config": self.grid[place].to_dict()}, 0.0
+
+    monkeypatch.setattr("pipelines.grid.Processes", Processes)
+    grid = [dataclasses.replace(SMALL, seed=seed) for seed in (0, 1, 2)]
+    with pytest.raises(FailedCallError, match=f"{SMALL.key} failed twice"):
+        run_grid(grid, tmp_path, None, jobs=2)
+    said = capsys.readouterr().err
+    assert f"left out: {SMALL.key}: It failed again: no memory" in said
+    assert [config.key in said for config in grid[1:]] == [True, True]
 
 
 def test_data_that_cannot_be_had_is_asked_for_once(tmp_path, monkeypatch, capsys):

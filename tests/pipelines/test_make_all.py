@@ -8,6 +8,7 @@ from made_results import result
 from data.errors import DataError
 from pipelines import files, make_all
 from pipelines.make import folder_of
+from pipelines.processes import FailedCallError
 from pipelines.tables import TABLES, Options
 
 
@@ -96,16 +97,17 @@ def test_each_gpu_has_room_for_as_many_runs(tmp_path, monkeypatch):
     table = TABLES["lightgcn-gowalla"]
     runs = [(config, 60.0) for config in table.grid(Options())[:12]]
     planned = make_all.Planned(table, Options(), runs, 0)
-    assert [line for line in planned.lines(16) if "at once" in line] == [
-        "lightgcn-gowalla: 12 to run, 0 finished, about 4 min with 3 at once"
-    ]
+    assert make_all.total([planned], 16) == "in all: 12 to run, 0 finished, about 4 min"
     monkeypatch.setattr(make_all.environment, "gpus", lambda: ["one", "another"])
-    assert "about 2 min with 6 at once" in planned.lines(16)[0]
-    assert "about 3 min with 4 at once" in planned.lines(4)[0]
+    assert [make_all.at_once(table, jobs) for jobs in (4, 16)] == [4, 6]
+    assert make_all.total([planned], 16) == "in all: 12 to run, 0 finished, about 2 min"
+    # `table` makes as many as it is told.
+    assert "about 1 min with 12 at once" in planned.lines(12)[0]
 
 
-def test_a_table_whose_data_is_damaged_is_left_out_and_named_in_the_end(
-    tmp_path, monkeypatch, capsys
+@pytest.mark.parametrize("failure", [DataError, FailedCallError])
+def test_a_table_that_cannot_be_made_is_left_out_and_named_in_the_end(
+    failure, tmp_path, monkeypatch, capsys
 ):
     asked = []
 
@@ -114,7 +116,7 @@ def test_a_table_whose_data_is_damaged_is_left_out_and_named_in_the_end(
         assert known is None
         asked.append((name, jobs))
         if name == "amgp-ml100k":
-            raise DataError("u.data is damaged")
+            raise failure("u.data is damaged")
         folder = folder_of(name, options, out)
         folder.mkdir(parents=True)
         missing = {"config": TABLES[name].grid(options)[0].to_dict(), "missing": "not here"}
@@ -122,7 +124,7 @@ def test_a_table_whose_data_is_damaged_is_left_out_and_named_in_the_end(
 
     monkeypatch.setattr(make_all, "make_table", make)
     planned = make_all.plan("short", tmp_path, "cpu", None)
-    with pytest.raises(DataError, match=r"not made: amgp-ml100k \(u.data is damaged\)"):
+    with pytest.raises(failure, match=r"not made: amgp-ml100k \(u.data is damaged\)"):
         make_all.make_all(planned, tmp_path, None, jobs=20)
     assert asked == [(one.table.name, one.table.at_once) for one in planned]
     assert (tmp_path / "report.html").exists()

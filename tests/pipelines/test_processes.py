@@ -1,17 +1,14 @@
 import concurrent.futures
 import os
 import pathlib
+import queue
 import signal
 
 import pytest
 import tensorflow as tf
 
 from pipelines import environment
-from pipelines.processes import STOPS, Processes
-
-
-class LostError(Exception):
-    pass
+from pipelines.processes import FailedCallError, LostDeviceError, Processes, _on_gpu
 
 
 def _stop_once(marker):
@@ -28,7 +25,7 @@ def _stop(_):
 
 
 def _without_device(_):
-    raise LostError("it is gone")
+    raise LostDeviceError("it is\n  gone" + " and gone" * 100)
 
 
 def _refuse(value):
@@ -48,11 +45,14 @@ def test_those_that_a_stopped_process_took_along_are_begun_again(tmp_path, capsy
 @pytest.mark.parametrize(("call", "why"), [(_stop, "terminated"), (_without_device, "it is gone")])
 def test_what_is_stopped_again_and_again_ends_in_one_line(call, why):
     with (
-        Processes(call, [0, 1], 2, [LostError]) as processes,
+        Processes(call, [0, 1], 2) as processes,
         pytest.raises(OSError, match=why) as raised,
     ):
         processes.result(0)
-    assert str(raised.value).startswith("Processes were stopped again, and none has ended since")
+    said = str(raised.value)
+    assert said.startswith("Processes were stopped again, and none has ended since")
+    assert "\n" not in said
+    assert len(said) < 600
 
 
 def test_a_process_that_finds_no_gpu_where_there_was_one_does_not_call(tmp_path, monkeypatch):
@@ -68,8 +68,8 @@ def test_a_process_that_finds_no_gpu_where_there_was_one_does_not_call(tmp_path,
 class _Pool:
     """Calls at once, in this process."""
 
-    def __init__(self, *_, **__):
-        pass
+    def __init__(self, jobs, context, initializer, arguments, **_):
+        initializer(*arguments)
 
     def submit(self, call, *arguments):
         future = concurrent.futures.Future()
@@ -81,32 +81,72 @@ class _Pool:
 
 
 @pytest.mark.parametrize(
-    ("visible", "expected"), [(None, ["0", "1", "0"]), ("GPU-b,GPU-a", ["GPU-b", "GPU-a", "GPU-b"])]
+    ("visible", "n_gpus", "expected"),
+    [
+        (None, None, ["0", "1", "0", "1", "0"]),
+        ("GPU-b,GPU-a,-1,GPU-c", None, ["GPU-b", "GPU-a", "GPU-b", "GPU-a", "GPU-b"]),
+        ("3,5", 1, ["3", "3", "3", "3", "3"]),
+    ],
 )
-def test_processes_have_a_gpu_each_in_turns(monkeypatch, visible, expected):
+def test_processes_have_a_gpu_each(monkeypatch, visible, n_gpus, expected):
     name = "CUDA_VISIBLE_DEVICES"
     monkeypatch.setenv(name, "")  # so that it is put back
     if visible:
         monkeypatch.setenv(name, visible)
+    else:
+        monkeypatch.delenv(name)
     monkeypatch.setattr(environment, "gpus", lambda: ["one", "another"])
     monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", _Pool)
-    with Processes(_variable, [name] * 3, 2) as processes:
-        assert [processes.result(place) for place in range(3)] == expected
+    with Processes(_variable, [name] * 5, 4, n_gpus) as processes:
+        assert [processes.result(place) for place in range(5)] == expected
+
+
+def test_a_gpu_is_given_back_also_by_what_fails(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(environment, "gpus", lambda: ["one"])
+    free = queue.SimpleQueue()
+    free.put("7")
+    monkeypatch.setattr("pipelines.processes._free", free)
+    with pytest.raises(ValueError, match="not 3"):
+        _on_gpu(_refuse, 3)
+    assert _on_gpu(_variable, "CUDA_VISIBLE_DEVICES") == "7"
+    assert free.get(timeout=1) == "7"
+
+
+def _count(marker):
+    """Notes a call in a file; returns how many there were."""
+    path = pathlib.Path(marker)
+    with path.open("a") as file:
+        file.write("x")
+    return len(path.read_text())
 
 
 def _short_of_memory_once(marker):
-    path = pathlib.Path(marker)
-    if not path.exists():
-        path.touch()
-        raise tf.errors.ResourceExhaustedError(None, None, "no memory")
-    return path.name
+    if _count(marker) == 1:
+        raise tf.errors.ResourceExhaustedError(None, None, "no\n  memory")
+    return "done"
+
+
+def _always_fails(marker):
+    n_calls = _count(marker)
+    if "bad" in marker:
+        raise ChildProcessError("status 1")
+    return n_calls
 
 
 def test_what_had_no_memory_beside_others_is_begun_again(tmp_path, capsys):
     with Processes(_short_of_memory_once, [str(tmp_path / "a")], 2) as processes:
-        assert processes.result(0) == "a"
-    assert "a process was stopped (no memory)" in capsys.readouterr().err
-    assert ChildProcessError in STOPS  # what a baseline's own program ends with
+        assert processes.result(0) == "done"
+    assert "one failed, and is begun again: no memory\n" in capsys.readouterr().err
+
+
+def test_what_fails_twice_by_itself_is_not_called_a_third_time_nor_are_others(tmp_path):
+    names = [str(tmp_path / name) for name in ("bad", "b", "c", "d")]
+    with Processes(_always_fails, names, 2) as processes:
+        with pytest.raises(FailedCallError, match="It failed again: status 1"):
+            processes.result(0)
+        assert [processes.result(place) for place in (1, 2, 3)] == [1, 1, 1]
+    assert (tmp_path / "bad").read_text() == "xx"
 
 
 def _variable(name):

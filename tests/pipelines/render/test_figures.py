@@ -34,6 +34,7 @@ def test_runs_that_differ_in_their_seed_are_one_row_in_whatever_order_they_were_
 def test_what_seeds_leave_out_is_said_of_runs_that_know_it():
     runs = [{"test": {"ndcg@20": 0.3}}]
     assert figures.over_users(runs, "ndcg@20") == ""
-    runs += [{"test": {"ndcg@20": 0.3, "ndcg@20_se": error}} for error in (0.01, 0.03, 0.02)]
+    errors = (0.01, 0.03, 0.02, float("nan"))  # not a number: of one user
+    runs += [{"test": {"ndcg@20": 0.3, "ndcg@20_se": error}} for error in errors]
     text = figures.over_users(runs, "ndcg@20")
-    assert "a standard error of 0.0200 besides (the median of 3 runs)." in text
+    assert "a standard error of 0.0200 (the median of 3 runs)" in text
