@@ -257,7 +257,7 @@ def test_the_published_protocol_runs_with_all_its_quirks(tmp_path, model):
     )
     result = train.run(config, tmp_path)
     if model == "lightgcn":  # chosen on the test part
-        assert result["validation"] == result["test"]
+        assert result["validation"].items() <= result["test"].items()
     else:
         n_users = len(TASKS[model](config, None).split.test.users)
         hits = result["test"]["sampled_hit_rate@20"] * (n_users % 50)
