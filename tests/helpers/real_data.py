@@ -10,7 +10,7 @@ FOLDER = pathlib.Path(os.environ.get("TFDSL_TEST_DATA") or _REPOSITORY.parent / 
 
 
 def needs(name):
-    """Skips a test where the data set is not there."""
+    """Skips a test where the data set is not there: none may be part of the project."""
     return pytest.mark.skipif(
         not (FOLDER / name).is_dir(),
         reason=f"{name} is not there: set TFDSL_TEST_DATA to a folder with the data sets' folders",

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import subprocess
 import sys
@@ -9,9 +8,6 @@ import pytest
 import tensorflow as tf
 
 from tfdsl import schedules
-
-# Left out of this process: importing tfmot switches it to Keras 2.
-has_tfmot = importlib.util.find_spec("tensorflow_model_optimization") is not None
 
 
 def due(schedule, steps):
@@ -176,7 +172,6 @@ for theirs in [
 """
 
 
-@pytest.mark.skipif(not has_tfmot, reason="tensorflow-model-optimization is not installed")
 def test_tfmot_schedules_are_followed_step_by_step():
     run = subprocess.run(
         [sys.executable, "-c", _COMPARE], capture_output=True, text=True, timeout=180

@@ -1,6 +1,5 @@
 """Other libraries' pruning beside ours, on the same data."""
 
-import importlib.util
 import subprocess
 
 import pytest
@@ -12,18 +11,12 @@ from pipelines.grid import run_grid
 from pipelines.tables import TABLES, Options
 from pipelines.train import run
 
-has_tfmot = importlib.util.find_spec("tensorflow_model_optimization") is not None
-needs_tfmot = pytest.mark.skipif(
-    not has_tfmot, reason="tensorflow-model-optimization is not installed"
-)
-
 
 def config(algorithm="tfmot", **kwargs):
     more = {"epochs": 8, "batch_size": 50, "update_interval": 10, "evaluate_every": 2} | kwargs
     return RunConfig("synthetic", "multvae", algorithm, 0.1, **more)
 
 
-@needs_tfmot
 def test_tfmot_prunes_as_we_do_and_is_judged_the_same_way(tmp_path):
     theirs = run(config(), tmp_path / "theirs")
     ours = run(config("gradual"), tmp_path / "ours")
