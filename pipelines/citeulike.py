@@ -31,10 +31,12 @@ def read(data_dir: str | os.PathLike[str] | None = None, in_order: bool = False)
     return pairs
 
 
-def load_fold_in(data_dir: str | os.PathLike[str] | None = None) -> FoldInSplit:
+def load_fold_in(
+    data_dir: str | os.PathLike[str] | None = None, seed: int = fold_in.SEED
+) -> FoldInSplit:
     """Reads it and holds 500 + 500 users out; see `read` and `fold_in.split`."""
     pairs = read(data_dir)
-    return fold_in.split(pairs.users, pairs.items)
+    return fold_in.split(pairs.users, pairs.items, seed=seed)
 
 
 def load_leave_one_out(data_dir: str | os.PathLike[str] | None = None) -> LeaveOneOut:

@@ -11,6 +11,10 @@ from scipy import sparse
 
 from pipelines.interactions import select
 
+SEED = 98765  # of the users held out in runs of all seeds
+# After a data set's name: the users held out are drawn by the run's seed.
+BY_SEED = "-by-seed"
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class HeldOutUsers:
@@ -54,7 +58,7 @@ def split(
     n_validation: int = 500,
     n_test: int = 500,
     held_out_share: float = 0.2,
-    seed: int = 98765,
+    seed: int = SEED,
 ) -> FoldInSplit:
     """Splits interactions by user, reproducibly from `seed`; the order of the pairs is irrelevant.
 

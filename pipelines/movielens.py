@@ -82,9 +82,11 @@ def load_ml1m(
     return users, items
 
 
-def load_fold_in(data_dir: str | os.PathLike[str] | None = None) -> fold_in.FoldInSplit:
+def load_fold_in(
+    data_dir: str | os.PathLike[str] | None = None, seed: int = fold_in.SEED
+) -> fold_in.FoldInSplit:
     """Reads it and holds 500 + 500 users out; see `load_ml1m` and `fold_in.split`."""
-    return fold_in.split(*load_ml1m(data_dir))
+    return fold_in.split(*load_ml1m(data_dir), seed=seed)
 
 
 def _file(folder: pathlib.Path) -> pathlib.Path:

@@ -15,6 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipelines.fold_in import BY_SEED
 from pipelines.render.sheet import NO_DATA
 
 # Of the algorithms that tables of masks have: each looks the same in every picture.
@@ -73,10 +74,15 @@ def over_users(results: Sequence[dict[str, Any]], metric: str) -> str:
     errors = [error for error in errors if np.isfinite(error)]
     if not errors:
         return ""
+    by_seed = all(run["config"]["data"].endswith(BY_SEED) for run in results)
+    spread = (
+        "the spread over seeds has it too: each holds out other users"
+        if by_seed
+        else "the spread over seeds leaves it out: all are judged on the same users"
+    )
     return (
         f" As a mean over users a run's {metric} has a standard error of {np.median(errors):.4f} "
-        f"(the median of {len(errors)} runs), which the spread over seeds leaves out: all are "
-        "judged on the same users."
+        f"(the median of {len(errors)} runs); {spread}."
     )
 
 

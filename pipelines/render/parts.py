@@ -20,8 +20,8 @@ _Row: TypeAlias = Sequence[dict[str, Any]]
 def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
     """Returns the table: a row a change, mean and spread over its seeds.
 
-    "+/-" is the mean difference to the runs of the same seeds in the first row of the same density,
-    in the first metric; of dense to the first row of all.
+    "+/-" is the difference to the run of the same seed in the first row of the same density, in the
+    first metric, its mean and spread over seeds; of dense to the first row of all.
     """
     made = [result for result in results if "missing" not in result]
     first = table.metrics[0]
@@ -38,7 +38,7 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
         cells += [figures.spread([run["test"][metric] for run in runs]) for metric in table.metrics]
         of_base = [base.get(run["config"]["seed"], run) for run in runs]
         both = [[run["test"][first] for run in of] for of in (runs, of_base)]
-        cells.append("" if runs is first_row else f"{np.mean(np.subtract(*both)):+.4f}")
+        cells.append("" if runs is first_row else _difference(np.subtract(*both)))
         cells.append(figures.spread([run["validation"][first] for run in runs]))
         cells.append(f"{np.mean([run['report']['density'] for run in runs]):.3f}")
         cells += [_last(runs, name) for name in ("exploration", "overlap")]
@@ -48,13 +48,18 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
         "Test part, at the epoch that is best on the validation part. "
         f"{config['epochs']} epochs of batches of {config['batch_size']} ({made[0]['steps']} "
         f"steps), masks updated {_often(config['update_interval'])}. {table.notes} +/- is the "
-        f"mean difference to the first row (of the same density) in {first}, seed by seed. "
+        f"difference to the first row (of the same density) in {first}, seed by seed. "
         "Explored is the share of entries that were ever active, last overlap the share of those "
         "active at the last "
         f"evaluation but one that still are at the last.{figures.over_users(made, first)}\n\n"
         f"Made with {figures.made_with(made)}."
     )
     return page
+
+
+def _difference(values: Sequence[float]) -> str:
+    """Returns mean and spread, signed."""
+    return f"{'+' if np.mean(values) >= 0 else ''}{figures.spread(values)}"
 
 
 def _first_rows(rows: Sequence[_Row]) -> list[_Row]:
@@ -86,7 +91,8 @@ def change(config: dict[str, Any], base: dict[str, Any]) -> str:
         own = [algorithm, *(f"{name} = {value}" for name, value in given.items())]
         return ", ".join(named or own) if named or given else f"{algorithm}, as it is"
     # Of another algorithm all settings are named, whether the first has the same or not.
-    still = {"dense": {"density", "update_interval"}, "static": {"update_interval"}}
+    still = {name: {"update_interval"} for name in ("static", "narrow")}
+    still["dense"] = {"density", "update_interval"}
     others = {"algorithm", "algorithm_settings"} | still.get(algorithm, set())
     differences = dict(_differences(config, base, others)) | given
     return ", ".join([algorithm, *(f"{name} = {value}" for name, value in differences.items())])

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipelines.config import RunConfig
+from pipelines.fold_in import BY_SEED
 from pipelines.tables import light_gcn, mult_vae, neu_mf
 from pipelines.tables.base import DENSITIES, SPECTRAL, Cases, Options, Table
 
@@ -12,6 +13,7 @@ DENSITY = 0.2
 _USERS_AT = (DENSITY, 0.5, 0.1, 0.05)
 _MOVED_AT = (DENSITY, 0.8, 0.5, 0.05)
 _ROWS_AT = (DENSITY, 0.05)
+_SPLIT_AT = (DENSITY, 0.5, 0.05, 0.1, 0.8)
 _STAY = {"init": "spectral", "granularity": "row"}  # first masks, for "static"
 # What SpectralDSL's kernels began with when it was looked at how they move and compete.
 _DRAWN = {"first_values": "rescale"}
@@ -169,6 +171,25 @@ def _of_rows(interval: int) -> Cases:
     ]
 
 
+def _of_splits(interval: int) -> Cases:
+    """Returns the rows of SpectralDSL and of those that it has lost to somewhere, by density."""
+    del interval  # each algorithm's own
+    rivals = ("gradual", "oneshot", "dsl", "narrow")
+    own = _settings(**mult_vae.VALUES)
+    return [
+        *(
+            row
+            for density in _SPLIT_AT
+            for row in (
+                ("spectral", density, SPECTRAL | own),
+                ("spectral", density, SPECTRAL | _settings(**_DRAWN)),
+                *((rival, density) for rival in rivals),
+            )
+        ),
+        ("dense", 1.0),
+    ]
+
+
 def _of_values(interval: int) -> Cases:
     """Returns the rows of what kernels begin with, by density."""
     del interval  # SpectralDSL's own
@@ -180,7 +201,25 @@ def _of_values(interval: int) -> Cases:
     ]
 
 
-def _table(name: str, title: str, of: Table, rows: Callable[[int], Cases], seeds: int = 3) -> Table:
+def _table(
+    name: str,
+    title: str,
+    of: Table,
+    rows: Callable[[int], Cases],
+    seeds: int = 3,
+    data: str | None = None,
+) -> Table:
+    """Returns a table of runs that are like those of another, `of`, but for their rows.
+
+    Args:
+        name: as the command line knows it.
+        title: before that of the other table.
+        of: the other table.
+        rows: steps between two updates of the masks there -> the rows.
+        seeds: of every row.
+        data: in place of the other's.
+    """
+
     def grid(options: Options) -> list[RunConfig]:
         options.only_clean("parts")
         config = of.grid(Options(options.budget))[0]
@@ -188,6 +227,7 @@ def _table(name: str, title: str, of: Table, rows: Callable[[int], Cases], seeds
         fields = {field: getattr(config, field) for field in (*names, "evaluate_every", "settings")}
         interval = config.update_interval
         fields["update_interval"] = interval
+        fields["data"] = data or config.data
         return options.grid(config.model, rows(interval), **fields)
 
     densities = {case[1] for case in rows(1)} - {1.0}
@@ -237,6 +277,17 @@ TABLES = (
     *(
         _table(f"values-{name}", "First values of kernels", _OF[name], _of_values)
         for name in _MULTVAE
+    ),
+    *(
+        _table(
+            f"splits-{name}",
+            "Other users held out with every seed",
+            _OF[name],
+            _of_splits,
+            seeds=5,
+            data=f"{data}{BY_SEED}",
+        )
+        for name, data in zip(_MULTVAE, ("ml-1m", "citeulike-t"), strict=True)
     ),
     *(
         _table(f"users-{data}", "Users' share of the weights", of, _of_users, seeds=1)

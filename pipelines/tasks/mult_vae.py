@@ -15,20 +15,20 @@ from pipelines.batches import UserRows, steps_per_epoch, user_batches
 from pipelines.config import RunConfig
 from pipelines.costs.flops import Work
 from pipelines.epochs import EpochTask
-from pipelines.fold_in import FoldInSplit, HeldOutUsers
+from pipelines.fold_in import BY_SEED, FoldInSplit, HeldOutUsers
 from pipelines.mask_watch import Places
 from tfdsl import checks, evaluation
 from tfdsl.models import MultinomialLikelihood, MultVAE
 
 
-def _load_synthetic(data_dir: str | None) -> FoldInSplit:
+def _load_synthetic(data_dir: str | None, seed: int = fold_in.SEED) -> FoldInSplit:
     users, items = synthetic.interactions()
-    return fold_in.split(users, items, n_validation=200, n_test=300)
+    return fold_in.split(users, items, n_validation=200, n_test=300, seed=seed)
 
 
 MOST_AT_ONCE = 500  # steps between two looks at the clock, the keyboard and the callbacks
 
-DATA: dict[str, Callable[[str | None], FoldInSplit]] = {
+DATA: dict[str, Callable[..., FoldInSplit]] = {
     "synthetic": _load_synthetic,
     "ml-1m": movielens.load_fold_in,
     "citeulike-t": citeulike.load_fold_in,
@@ -51,7 +51,9 @@ class MultVAETask(EpochTask):
 
     def __init__(self, config: RunConfig, data_dir: str | None) -> None:
         self.config = config
-        self.split = _load(config.data, data_dir)
+        checks.choice("data", config.data, (*DATA, *(name + BY_SEED for name in DATA)))
+        by_seed = config.data.endswith(BY_SEED)
+        self.split = _load(config.data, data_dir, config.seed if by_seed else None)
         self.rows = UserRows(self.split.train, config.batch_size)
         n_users = self.split.train.shape[0]
         steps = self.steps_per_epoch = steps_per_epoch(n_users, config.batch_size)
@@ -138,7 +140,8 @@ class MultVAETask(EpochTask):
 
 
 @functools.cache
-def _load(name: str, data_dir: str | None) -> FoldInSplit:
+def _load(name: str, data_dir: str | None, seed: int | None) -> FoldInSplit:
     # Cached: the runs of a table share their data.
-    checks.choice("data", name, DATA)
-    return DATA[name](data_dir)
+    if seed is None:
+        return DATA[name](data_dir)
+    return DATA[name.removesuffix(BY_SEED)](data_dir, seed)

@@ -1,5 +1,6 @@
 from made_results import result
 
+from pipelines.fold_in import BY_SEED
 from pipelines.render import figures
 
 
@@ -32,9 +33,13 @@ def test_runs_that_differ_in_their_seed_are_one_row_in_whatever_order_they_were_
 
 
 def test_what_seeds_leave_out_is_said_of_runs_that_know_it():
-    runs = [{"test": {"ndcg@20": 0.3}}]
+    config = {"data": "ml-1m"}
+    runs = [{"config": config, "test": {"ndcg@20": 0.3}}]
     assert figures.over_users(runs, "ndcg@20") == ""
     errors = (0.01, 0.03, 0.02, float("nan"))  # not a number: of one user
-    runs += [{"test": {"ndcg@20": 0.3, "ndcg@20_se": error}} for error in errors]
+    runs += [{"config": config, "test": {"ndcg@20": 0.3, "ndcg@20_se": error}} for error in errors]
     text = figures.over_users(runs, "ndcg@20")
     assert "a standard error of 0.0200 (the median of 3 runs)" in text
+    assert "leaves it out" in text
+    of_others = [run | {"config": {"data": f"ml-1m{BY_SEED}"}} for run in runs]
+    assert "has it too" in figures.over_users(of_others, "ndcg@20")

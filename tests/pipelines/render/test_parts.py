@@ -36,7 +36,7 @@ def test_a_row_names_what_is_changed_and_what_it_makes_of_it(tmp_path):
         "| dsl, as it is | 2 | 0.1500 ± 0.0707 | 0.1500 ± 0.0707 |  | 0.3500 ± 0.0707 | 0.200 |"
     )
     assert lines[5].startswith("| grow = random | 2 | 0.1600 ± 0.0707 |")
-    assert lines[5].endswith("| +0.0100 | 0.3500 ± 0.0707 | 0.200 | 0.900 | 0.750 |")
+    assert lines[5].endswith("| +0.0100 ± 0.0000 | 0.3500 ± 0.0707 | 0.200 | 0.900 | 0.750 |")
     assert any(line.startswith("| optimizer_state = mask | 2 |") for line in lines)
     assert any(line.startswith("| update_interval = 200 | 2 |") for line in lines)
     assert any(line.startswith("| dense | 2 |") and line.endswith("|  |  |") for line in lines)
@@ -80,7 +80,7 @@ def test_rows_of_several_densities_say_which(tmp_path):
     ]
     assert names[-1] == "dense"
     differences = [row[4] for row in cells]
-    assert differences == ["", *["+0.0000"] * 3, "", *["+0.0000"] * 3, "+0.0200"]
+    assert differences == ["", *["+0.0000 ± 0.0000"] * 3] * 2 + ["+0.0200 ± 0.0000"]
     parts.picture(table, made, tmp_path / "picture.png")
 
 

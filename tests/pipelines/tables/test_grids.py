@@ -1,5 +1,8 @@
+import dataclasses
+
 import pytest
 
+from pipelines.fold_in import BY_SEED
 from pipelines.make import make_table
 from pipelines.tables import TABLES, Options
 
@@ -9,8 +12,10 @@ BEYOND = ["spectral-gowalla", "spectral-yelp2018"]
 USERS = ["users-gowalla", "users-yelp2018"]
 MOVES = "moves-multvae-ml1m"
 ROWS = ["rows-multvae-ml1m", "rows-multvae-citeulike"]
+DRAWN = {"first_values": "rescale"}
 VALUES = ["values-multvae-ml1m", "values-multvae-citeulike"]
-OTHERS = (*NEURONS, *PARTS, *BEYOND, *USERS, MOVES, *ROWS, *VALUES, "multvae-synthetic")
+SPLITS = ["splits-multvae-ml1m", "splits-multvae-citeulike"]
+OTHERS = (*NEURONS, *PARTS, *BEYOND, *USERS, MOVES, *ROWS, *VALUES, *SPLITS, "multvae-synthetic")
 REAL = [name for name in TABLES if name not in OTHERS]
 
 
@@ -113,6 +118,18 @@ def test_budgets_of_rows_stand_beside_entries_that_all_compete(name):
         assert {config.algorithm for config in others} == {"spectral", "static", "dsl"}
 
 
+@pytest.mark.parametrize("name", SPLITS)
+def test_other_held_out_users_meet_the_same_runs_otherwise(name):
+    *grid, dense = TABLES[name].grid(Options())
+    assert dense.algorithm == "dense"
+    found = {(c.algorithm, c.density) for c in grid}
+    methods = ("spectral", "gradual", "oneshot", "dsl", "narrow")
+    assert found == {(m, d) for m in methods for d in (0.8, 0.5, 0.2, 0.1, 0.05)}
+    of = TABLES[name.removeprefix("splits-")].grid(Options())
+    same = {dataclasses.replace(c, data=f"{c.data}{BY_SEED}").key for c in of}
+    assert {c.key for c in (*grid, dense) if c.algorithm_settings != DRAWN} < same
+
+
 @pytest.mark.parametrize("name", VALUES)
 def test_first_values_stand_at_every_density(name):
     *grid, dense = TABLES[name].grid(Options())
@@ -127,7 +144,7 @@ def test_first_values_stand_at_every_density(name):
     assert all(config in own for config in grid if config.algorithm_settings == each[0])
 
 
-@pytest.mark.parametrize("name", [*PARTS, *BEYOND, *USERS, MOVES, *ROWS, *VALUES])
+@pytest.mark.parametrize("name", [*PARTS, *BEYOND, *USERS, MOVES, *ROWS, *VALUES, *SPLITS])
 def test_some_are_of_the_clean_protocol(name):
     with pytest.raises(ValueError, match="the protocol clean alone; received 'published'"):
         TABLES[name].grid(Options(protocol="published"))
@@ -150,7 +167,7 @@ def test_every_budget_of_a_table_has_the_same_rows(name):
 def test_every_tables_grid_has_distinct_runs(name, protocol):
     table = TABLES[name]
     options = Options(protocol=protocol, seeds=(0, 1))
-    clean_alone = ("amgp", "parts", "spectral", "users", "moves", "rows", "values")
+    clean_alone = ("amgp", "parts", "spectral", "users", "moves", "rows", "values", "splits")
     if name.startswith(clean_alone) and protocol == "published":
         with pytest.raises(
             ValueError, match=r"no published code for dlrm|the protocol clean alone"
