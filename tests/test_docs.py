@@ -61,7 +61,10 @@ def test_the_page_on_spectral_masks_says_what_was_measured():
     assert {f"with random masks {mean} all of them" in page for mean in random} == {True}
     seconds = [f"{found['seconds']:.1f}" for found in (of["gowalla"], of["yelp2018"])]
     assert f"{seconds[0]} s on Gowalla and {seconds[1]} s on Yelp2018" in page
-    state = json.loads((RESULTS / "packed-state" / "two-cores.json").read_text())["results"]
+    state, on_gpu = (
+        json.loads((RESULTS / "packed-state" / f"{machine}.json").read_text())["results"]
+        for machine in ("two-cores", "h200")
+    )
     for found in state.values():
         assert f"a table with a mask takes {found['masked']['state_of_dense']:.2f}" in page
     towers, light_gcn = (state[kind]["packed"] for kind in ("towers", "lightgcn"))
@@ -75,6 +78,19 @@ def test_the_page_on_spectral_masks_says_what_was_measured():
     ):
         peaks = [f"{state[kind][storage]['peak_of_dense']:.2f}" for kind in ("towers", "lightgcn")]
         assert words.format(*peaks) in page
+    text = " ".join(page.split())
+    for kind, words in (
+        ("towers", "it is {p:.2f} of dense's, where gradual pruning's is {g:.2f}"),
+        ("lightgcn", "for LightGCN {p:.2f} ({g:.2f})"),
+    ):
+        peaks = (on_gpu[kind][storage]["peak_of_dense"] for storage in ("packed", "gradual"))
+        assert words.format(**dict(zip("pg", peaks, strict=True))) in text
+    for kind, words in (
+        ("towers", "takes {:.2f} of dense's time, {:.2f} of that with masks"),
+        ("lightgcn", "LightGCN's {:.2f} of dense's, {:.2f} of that with masks"),
+    ):
+        own = on_gpu[kind]["packed"]
+        assert words.format(own["step_of_dense"], own["step_of_masked"]) in text
 
 
 def _quality(table, metric, algorithms, densities):
@@ -90,6 +106,33 @@ def _quality(table, metric, algorithms, densities):
         shown = ["" if cell is None else figures.spread(cell) for cell in cells]
         lines.append(f"| {density:g} | " + " | ".join(shown) + " |")
     return [line.replace("|  |", "| |") for line in lines]
+
+
+def _splits(table, metric, others, densities):
+    """Returns the lines of a table whose seeds hold out other users: SpectralDSL and differences."""
+    found = {}
+    for run in json.loads((RESULTS / f"{table}-clean-short" / "table.json").read_text()):
+        config = run["config"]
+        if config["algorithm_settings"].get("first_values") != "rescale":
+            runs = found.setdefault((config["algorithm"], config["density"]), {})
+            runs[config["seed"]] = run["test"][metric]
+    lines = []
+    for density in densities:
+        own, cells = found["spectral", density], []
+        for other in others:
+            runs = found[other, density]
+            less = [value - own[seed] for seed, value in runs.items()]
+            cells.append(("+" if sum(less) >= 0 else "") + figures.spread(less))
+        cells = [figures.spread(list(own.values())), *cells]
+        lines.append(f"| {density:g} | {' | '.join(cells)} |")
+    return lines
+
+
+def test_the_page_on_spectral_masks_shows_what_other_users_say():
+    page = (PAGES[0].parent / "spectral.md").read_text()
+    others = ("gradual", "oneshot", "dsl", "narrow")
+    lines = _splits("splits-multvae-citeulike", "ndcg@20", others, (0.8, 0.5, 0.2, 0.1, 0.05))
+    assert "\n".join(lines) in page
 
 
 @pytest.mark.parametrize(
