@@ -18,7 +18,8 @@ Usage: ./reproduce.sh [COMMAND]
       parts-lightgcn-gowalla, parts-neumf-ml1m, parts-spectral-multvae-ml1m, moves-multvae-ml1m,
       parts-spectral-multvae-citeulike, parts-spectral-gowalla, parts-spectral-yelp2018,
       rows-multvae-ml1m, rows-multvae-citeulike, values-multvae-ml1m, values-multvae-citeulike,
-      users-gowalla, users-yelp2018, amgp-criteo-like, amgp-ml100k, amgp-criteo
+      splits-multvae-ml1m, splits-multvae-citeulike, users-gowalla, users-yelp2018,
+      amgp-criteo-like, amgp-ml100k, amgp-criteo
   table NAME [flags]     make one table; finished runs are kept, interrupted ones go on
   all [flags]            make what is missing of every table that has the budget, and the report
   report [--out=FOLDER]  all tables on one page, README.md, and in one file, report.html
@@ -35,7 +36,7 @@ Flags of table, and of all but for protocol, quirks, algorithms and densities:
                          bernoulli, masked_bias, warm_moments, shrinking_budget, test_selection,
                          fixed_negatives, file_order, last_batch
   --algorithms=A,B, --densities=D,E  the rows to make now (all): dense, dsl, ...; others stay
-  --seeds=N              run all with the seeds 0 to N - 1 (the table's own, 1 or 3)
+  --seeds=N              run all with the seeds 0 to N - 1 (the table's own, 1, 3 or 5)
   --costs                multvae-*, lightgcn-*, neumf-*: also time, memory, FLOPs (all: always)
   --jobs=N               runs at once (1; all: 8 on each GPU, else 2); several GPUs share them
   --device=gpu|cpu       what to run on; all: on a CPU only the tables that suit one

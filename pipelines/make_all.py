@@ -13,6 +13,7 @@ from pipelines import environment, sharing
 from pipelines.command_line import say
 from pipelines.config import RunConfig
 from pipelines.finished import Finished, Known
+from pipelines.fold_in import BY_SEED
 from pipelines.make import folder_of, make_table
 from pipelines.processes import FailedCallError
 from pipelines.render import report
@@ -214,7 +215,8 @@ def _seconds(folders: Sequence[pathlib.Path], device: str) -> dict[_Kind, list[f
 
 def _kinds(config: dict[str, Any]) -> tuple[_Kind, _Kind]:
     """Returns what a run has in common with others that take as long, and with the nearly so."""
-    common = tuple(str(config[name]) for name in ("model", "data", "epochs", "batch_size"))
+    common = tuple(str(config[name]) for name in ("model", "epochs", "batch_size"))
+    common += (config["data"].removesuffix(BY_SEED),)  # as large, whoever is held out
     common += (str(config["settings"].get("rows_per_day")),)
     return (*common, config["algorithm"]), common
 

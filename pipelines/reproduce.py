@@ -38,7 +38,7 @@ _QUIRKS = flags.DEFINE_list(
 _SEEDS = flags.DEFINE_integer(
     "seeds",
     None,
-    "Seeds 0, 1, ... of every run (default: the table's own, 1 or 3).",
+    "Seeds 0, 1, ... of every run (default: the table's own, 1, 3 or 5).",
     lower_bound=1,
 )
 _ALGORITHMS = flags.DEFINE_list(

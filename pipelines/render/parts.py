@@ -21,7 +21,8 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
     """Returns the table: a row a change, mean and spread over its seeds.
 
     "+/-" is the difference to the run of the same seed in the first row of the same density, in the
-    first metric, its mean and spread over seeds; of dense to the first row of all.
+    first metric, its mean and spread over the seeds that both have; of dense to the first row of
+    all.
     """
     made = [result for result in results if "missing" not in result]
     first = table.metrics[0]
@@ -36,9 +37,9 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
         base = {run["config"]["seed"]: run for run in first_row}
         cells = [name, str(len(runs))]
         cells += [figures.spread([run["test"][metric] for run in runs]) for metric in table.metrics]
-        of_base = [base.get(run["config"]["seed"], run) for run in runs]
-        both = [[run["test"][first] for run in of] for of in (runs, of_base)]
-        cells.append("" if runs is first_row else _difference(np.subtract(*both)))
+        pairs = [(run, base[seed]) for run in runs if (seed := run["config"]["seed"]) in base]
+        less = [run["test"][first] - other["test"][first] for run, other in pairs]
+        cells.append("" if runs is first_row else _signed(less, len(runs)))
         cells.append(figures.spread([run["validation"][first] for run in runs]))
         cells.append(f"{np.mean([run['report']['density'] for run in runs]):.3f}")
         cells += [_last(runs, name) for name in ("exploration", "overlap")]
@@ -57,9 +58,12 @@ def sheet(table: Table, results: Sequence[dict[str, Any]]) -> Sheet:
     return page
 
 
-def _difference(values: Sequence[float]) -> str:
-    """Returns mean and spread, signed."""
-    return f"{'+' if np.mean(values) >= 0 else ''}{figures.spread(values)}"
+def _signed(values: Sequence[float], runs: int) -> str:
+    """Returns mean and spread, signed; of fewer seeds than there are runs it says of how many."""
+    if not values:
+        return ""
+    signed = f"{'+' if np.mean(values) >= 0 else ''}{figures.spread(values)}"
+    return signed if len(values) == runs else f"{signed} (of {len(values)})"
 
 
 def _first_rows(rows: Sequence[_Row]) -> list[_Row]:

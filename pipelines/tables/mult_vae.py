@@ -18,7 +18,7 @@ _SHORT = {
 _FULL = {"epochs": 200, "batch_size": 16, "update_interval": 100}
 _METRICS = ("ndcg@20", "recall@20", "truncated_recall@20", "recall@50")
 _NOTES = "recall@k divides by all held-out items, truncated_recall@k by at most k of them."
-_NARROW = "narrow is a dense model with as many weights as the sparse ones have active."
+NARROW = "narrow is a dense model with as many weights as the sparse ones have active."
 _METHODS = (*METHODS[:-1], *BASELINES, METHODS[-1])
 # What SpectralDSL does by itself, named: there are runs from before it did.
 VALUES = {"first_values": "scores"}
@@ -46,7 +46,7 @@ def _real(data: str) -> Table:
         "ml-1m": ("ml1m", "MovieLens-1M"),
         "citeulike-t": ("citeulike", "CiteULike (citeulike-t)"),
     }[data]
-    notes = f"{_NOTES} {_NARROW}"
+    notes = f"{_NOTES} {NARROW}"
     return Table(
         f"multvae-{short}", f"MultVAE, {title}, held-out users", grid, _METRICS, notes, seeds=3
     )

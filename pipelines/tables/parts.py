@@ -13,7 +13,7 @@ DENSITY = 0.2
 _USERS_AT = (DENSITY, 0.5, 0.1, 0.05)
 _MOVED_AT = (DENSITY, 0.8, 0.5, 0.05)
 _ROWS_AT = (DENSITY, 0.05)
-_SPLIT_AT = (DENSITY, 0.5, 0.05, 0.1, 0.8)
+_SPLIT_AT = (0.8, 0.5, DENSITY, 0.1, 0.05)
 _STAY = {"init": "spectral", "granularity": "row"}  # first masks, for "static"
 # What SpectralDSL's kernels began with when it was looked at how they move and compete.
 _DRAWN = {"first_values": "rescale"}
@@ -207,7 +207,8 @@ def _table(
     of: Table,
     rows: Callable[[int], Cases],
     seeds: int = 3,
-    data: str | None = None,
+    by_seed: bool = False,
+    notes: str = _NOTES,
 ) -> Table:
     """Returns a table of runs that are like those of another, `of`, but for their rows.
 
@@ -217,17 +218,18 @@ def _table(
         of: the other table.
         rows: steps between two updates of the masks there -> the rows.
         seeds: of every row.
-        data: in place of the other's.
+        by_seed: whether the users held out are drawn by the seed.
+        notes: what a reader must know of the rows.
     """
 
     def grid(options: Options) -> list[RunConfig]:
         options.only_clean("parts")
         config = of.grid(Options(options.budget))[0]
-        names = ("data", "epochs", "batch_size", "learning_rate", "final_learning_rate")
+        names = ("epochs", "batch_size", "learning_rate", "final_learning_rate")
         fields = {field: getattr(config, field) for field in (*names, "evaluate_every", "settings")}
         interval = config.update_interval
         fields["update_interval"] = interval
-        fields["data"] = data or config.data
+        fields["data"] = config.data + (BY_SEED if by_seed else "")
         return options.grid(config.model, rows(interval), **fields)
 
     densities = {case[1] for case in rows(1)} - {1.0}
@@ -236,7 +238,7 @@ def _table(
         title += f", density {densities.pop():g}"
     metrics = of.metrics[:2]
     more = {"seeds": seeds, "kind": "parts", "at_once": of.at_once}
-    return Table(name, title, grid, metrics, _NOTES, of.budgets, **more)
+    return Table(name, title, grid, metrics, notes, of.budgets, **more)
 
 
 _OF = {table.name: table for module in (mult_vae, light_gcn, neu_mf) for table in module.TABLES}
@@ -285,9 +287,10 @@ TABLES = (
             _OF[name],
             _of_splits,
             seeds=5,
-            data=f"{data}{BY_SEED}",
+            by_seed=True,
+            notes=f"{_NOTES} {mult_vae.NARROW}",
         )
-        for name, data in zip(_MULTVAE, ("ml-1m", "citeulike-t"), strict=True)
+        for name in _MULTVAE
     ),
     *(
         _table(f"users-{data}", "Users' share of the weights", of, _of_users, seeds=1)

@@ -21,14 +21,15 @@ from tfdsl import checks, evaluation
 from tfdsl.models import MultinomialLikelihood, MultVAE
 
 
-def _load_synthetic(data_dir: str | None, seed: int = fold_in.SEED) -> FoldInSplit:
+def _load_synthetic(data_dir: str | None, seed: int) -> FoldInSplit:
     users, items = synthetic.interactions()
     return fold_in.split(users, items, n_validation=200, n_test=300, seed=seed)
 
 
 MOST_AT_ONCE = 500  # steps between two looks at the clock, the keyboard and the callbacks
 
-DATA: dict[str, Callable[..., FoldInSplit]] = {
+# By the folder with the data sets and the seed of who is held out.
+DATA: dict[str, Callable[[str | None, int], FoldInSplit]] = {
     "synthetic": _load_synthetic,
     "ml-1m": movielens.load_fold_in,
     "citeulike-t": citeulike.load_fold_in,
@@ -53,7 +54,8 @@ class MultVAETask(EpochTask):
         self.config = config
         checks.choice("data", config.data, (*DATA, *(name + BY_SEED for name in DATA)))
         by_seed = config.data.endswith(BY_SEED)
-        self.split = _load(config.data, data_dir, config.seed if by_seed else None)
+        seed = config.seed if by_seed else fold_in.SEED
+        self.split = _load(config.data.removesuffix(BY_SEED), data_dir, seed)
         self.rows = UserRows(self.split.train, config.batch_size)
         n_users = self.split.train.shape[0]
         steps = self.steps_per_epoch = steps_per_epoch(n_users, config.batch_size)
@@ -140,8 +142,6 @@ class MultVAETask(EpochTask):
 
 
 @functools.cache
-def _load(name: str, data_dir: str | None, seed: int | None) -> FoldInSplit:
+def _load(name: str, data_dir: str | None, seed: int) -> FoldInSplit:
     # Cached: the runs of a table share their data.
-    if seed is None:
-        return DATA[name](data_dir)
-    return DATA[name.removesuffix(BY_SEED)](data_dir, seed)
+    return DATA[name](data_dir, seed)

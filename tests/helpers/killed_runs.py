@@ -42,7 +42,7 @@ def _last_out(data_dir):
     return leave_one_out.split_last(_users, _items, n_negatives=20)
 
 
-def _folded_in(data_dir):
+def _folded_in(*_):
     return fold_in.split(*synthetic.interactions(120, 60, 4, 15, seed=1), 20, 20)
 
 

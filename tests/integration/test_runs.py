@@ -30,7 +30,7 @@ CONFIG = RunConfig(
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch):
-    def load(data_dir):
+    def load(*_):
         users, items = synthetic.interactions(120, 60, 4, 15, seed=1)
         return fold_in.split(users, items, n_validation=20, n_test=20)
 

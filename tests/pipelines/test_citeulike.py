@@ -50,6 +50,9 @@ def test_real_data_held_out_by_users():
     split = citeulike.load_fold_in(FOLDER)
     assert split.train.shape[0] == 7_947 - 1_000
     assert split.train.shape[1] == split.n_items <= 25_975
+    other = citeulike.load_fold_in(FOLDER, seed=0)
+    assert other.train.shape[0] == split.train.shape[0]
+    assert other.train.nnz != split.train.nnz
 
 
 @needs(citeulike.NAME)

@@ -98,3 +98,10 @@ def test_real_data_gives_the_published_split():
     assert split.validation.held_out.nnz == 18_881
     assert split.test.fold_in.nnz + split.test.held_out.nnz == 83_057
     assert split.test.held_out.nnz == 16_411
+
+
+@needs("ml-1m")
+def test_another_seed_holds_out_other_users_of_the_real_data():
+    split = movielens.load_fold_in(FOLDER, seed=0)
+    assert split.train.shape[0] == 5040
+    assert split.test.held_out.nnz != 16_411

@@ -84,6 +84,39 @@ def test_rows_of_several_densities_say_which(tmp_path):
     parts.picture(table, made, tmp_path / "picture.png")
 
 
+def test_a_difference_is_of_the_seeds_that_both_rows_have():
+    made = results(Options(seeds=(0, 1, 2)), score)
+    of = [run for run in made if run["config"]["algorithm"] == "dense"]
+    for run, value in zip(of, (0.2, 0.4, 0.9), strict=True):
+        run["test"] = dict.fromkeys(TABLE.metrics, value)
+    first = [run for run in made if run["config"] == made[0]["config"]]
+    assert first == made[:1]  # of seed 0
+
+    def last(rows):
+        *_, line = (x for x in parts.sheet(TABLE, rows).markdown().splitlines() if "| dense" in x)
+        return [cell.strip() for cell in line.split("|")[2:6]]
+
+    assert last([*first, *of]) == ["3", "0.5000 ± 0.3606", "0.5000 ± 0.3606", "+0.1000 (of 1)"]
+    # Two of three: 0.2 - 0.1 and 0.4 - 0.2.
+    assert last([*made[:2], *of])[3] == "+0.1500 ± 0.0707 (of 2)"
+    assert last([*made[:3], *of])[3] == "+0.3000 ± 0.2646"
+    assert last([*made[1:2], *of[::2]])[3] == ""
+
+
+def test_a_dense_model_of_equal_size_names_its_density_alone():
+    table = TABLES["splits-multvae-ml1m"]
+    base, *others = (c.to_dict() for c in table.grid(Options(densities=(0.2,))))
+    names = [parts.change(config, base) for config in others]
+    assert names == [
+        "first_values = rescale",
+        "gradual, update_interval = 50",
+        "oneshot, update_interval = 50",
+        "dsl, update_interval = 50",
+        "narrow",
+        "dense",
+    ]
+
+
 def test_how_often_masks_are_updated_is_not_said_of_those_that_stay():
     table = TABLES["moves-multvae-ml1m"]
     base, *others = (c.to_dict() for c in table.grid(Options()))

@@ -122,6 +122,7 @@ def test_budgets_of_rows_stand_beside_entries_that_all_compete(name):
 def test_other_held_out_users_meet_the_same_runs_otherwise(name):
     *grid, dense = TABLES[name].grid(Options())
     assert dense.algorithm == "dense"
+    assert TABLES[name].seeds == 5
     found = {(c.algorithm, c.density) for c in grid}
     methods = ("spectral", "gradual", "oneshot", "dsl", "narrow")
     assert found == {(m, d) for m in methods for d in (0.8, 0.5, 0.2, 0.1, 0.05)}
