@@ -9,7 +9,7 @@ stamp="$venv/.complete"
 
 usage() {
   cat <<'END'
-Usage: ./reproduce.sh [COMMAND]
+Usage: ./reproduce.sh [COMMAND]      (-h, --help, help: this text)
 
   (nothing)              make the table multvae-synthetic: small, fit for a CPU, no download
   list                   list the tables: multvae-synthetic, multvae-ml1m, multvae-citeulike,
@@ -24,7 +24,6 @@ Usage: ./reproduce.sh [COMMAND]
   all [flags]            make what is missing of every table that has the budget, and the report
   report [--out=FOLDER]  all tables on one page, README.md, and in one file, report.html
   test [--all] [flags]   ruff, mypy, pytest (its flags); --all: also the tests that take hours
-  -h, --help, help       this text
 
 Flags of table, and of all but for protocol, quirks, algorithms and densities:
   --data_dir=FOLDER      data sets that you have, a folder each (ml-1m/); else downloaded
