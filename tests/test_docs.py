@@ -60,6 +60,7 @@ def test_the_page_on_spectral_masks_says_what_was_measured():
     assert f"of pairs at random {drawn[0]} and {drawn[1]}" in " ".join(page.split())
     assert {f"with random masks {mean} all of them" in page for mean in random} == {True}
     seconds = [f"{found['seconds']:.1f}" for found in (of["gowalla"], of["yelp2018"])]
+    # Those of results/, of no clock.
     assert f"{seconds[0]} s on Gowalla and {seconds[1]} s on Yelp2018" in page
     state, on_gpu = (
         json.loads((RESULTS / "packed-state" / f"{machine}.json").read_text())["results"]

@@ -62,9 +62,12 @@ def made_with(results: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def spread(values: Sequence[float], digits: int = 4) -> str:
-    """Returns the mean and, of several values, their standard deviation."""
-    mean = f"{np.mean(values):.{digits}f}"
+def spread(values: Sequence[float], digits: int = 4, sign: str = "-") -> str:
+    """Returns the mean and, of several values, their standard deviation.
+
+    With sign="+" a mean that is not negative has a plus.
+    """
+    mean = f"{np.mean(values):{sign}.{digits}f}"
     return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
 
 

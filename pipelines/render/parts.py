@@ -62,7 +62,7 @@ def _signed(values: Sequence[float], runs: int) -> str:
     """Returns mean and spread, signed; of fewer seeds than there are runs it says of how many."""
     if not values:
         return ""
-    signed = f"{'+' if np.mean(values) >= 0 else ''}{figures.spread(values)}"
+    signed = figures.spread(values, sign="+")
     return signed if len(values) == runs else f"{signed} (of {len(values)})"
 
 

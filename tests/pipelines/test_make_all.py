@@ -53,6 +53,7 @@ def test_what_is_finished_is_not_run_and_says_how_long_others_take(tmp_path):
     planned, *others = make_all.plan("short", tmp_path, "cpu", None)
     assert planned.n_finished == 1
     assert dense.key not in [config.key for config, _ in planned.missing]
+    # Those that `finish` wrote down, of no clock.
     assert dict((config.key, seconds) for config, seconds in planned.missing)[static.key] == 120.0
     assert planned.lines(2) == [
         "multvae-synthetic: 4 to run, 1 finished, about 4 min with 2 at once",
@@ -78,7 +79,15 @@ def test_what_a_gpu_took_says_nothing_of_a_cpu(tmp_path):
     table = TABLES["multvae-synthetic"]
     finish(tmp_path, table, table.grid(Options())[0], 120.0)
     planned = make_all.plan("short", tmp_path, "gpu", None)[0]
-    assert {seconds for _, seconds in planned.missing} == {None}
+    assert {seconds for _, seconds in planned.missing} == {None}  # what is expected, of no clock
+
+
+def test_runs_that_hold_out_other_users_take_as_long(tmp_path):
+    table = TABLES["multvae-ml1m"]
+    finish(tmp_path, table, table.grid(Options())[0], 120.0)
+    splits = make_all.plan_table(TABLES["splits-multvae-ml1m"], Options(), tmp_path, "cpu")
+    of_dense = {n for config, n in splits.missing if config.algorithm == "dense"}
+    assert of_dense == {120.0}  # what `finish` wrote down
 
 
 def test_the_time_left_is_by_the_runs_before(tmp_path, monkeypatch):
